@@ -1,0 +1,71 @@
+//! What a device must be able to do: hold buffers and run kernels. A backend knows no ops.
+//!
+//! May use: `error`, `kernel`. Implemented by `reference`, `cpu` (and `cuda`, `wgpu`).
+#![forbid(unsafe_code)]
+
+pub mod host;
+
+use crate::error::Result;
+use crate::kernel::Kernel;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Six methods; arithmetic lives in kernels, memory reuse in `device::Pool`.
+pub trait Backend: Send + Sync {
+    /// `"reference"`, `"cpu"`, `"cuda:0"`, `"wgpu"`.
+    fn name(&self) -> &str;
+    /// A buffer of `bytes` (rounded up to whole 32-bit words) with undefined content.
+    fn alloc(&self, bytes: usize) -> Result<Buffer>;
+    /// Copies `src` to the start of `dst`.
+    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()>;
+    /// Copies the start of `src` into `dst`, after everything launched before.
+    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()>;
+    /// Runs a kernel, in launch order; may return before it has finished.
+    fn launch(&self, call: &Call) -> Result<()>;
+    /// Waits for everything launched.
+    fn sync(&self) -> Result<()>;
+}
+
+/// Device memory of a fixed size. Cloning shares it.
+#[derive(Clone)]
+pub struct Buffer {
+    bytes: usize,
+    memory: Arc<dyn Any + Send + Sync>,
+}
+
+impl Buffer {
+    /// Wraps a backend's own memory object.
+    pub fn new<M: Any + Send + Sync>(bytes: usize, memory: M) -> Self {
+        Buffer { bytes, memory: Arc::new(memory) }
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The backend's memory object, if it is an `M`.
+    pub fn memory<M: Any>(&self) -> Option<&M> {
+        self.memory.downcast_ref()
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} bytes)", self.bytes)
+    }
+}
+
+/// One kernel launch.
+///
+/// `buffers` come in the order of `kernel.bindings`: all `Read` ones first. No buffer that is
+/// written may be bound twice.
+pub struct Call<'a> {
+    pub kernel: &'static Kernel,
+    /// The family's `Params`, as bytes.
+    pub params: &'a [u8],
+    pub buffers: &'a [&'a Buffer],
+    /// Number of independent work items along x, y, z, as the kernel's doc comment says; a GPU
+    /// derives its grid from it, a CPU ignores it.
+    pub geometry: [u32; 3],
+}

@@ -1,0 +1,44 @@
+//! cytograd: label single cells, find the cells that no reference knows, correct batch effects.
+//!
+//! The house, floor by floor; a module may use only what stands on a lower floor:
+//!
+//! ```text
+//! 8  cli           one file per subcommand
+//! 6  models        ebm (resnet, jem, clams), run folder, training loop
+//! 5  nn            layers, initialisers, losses, optimisers, schedules, sampler
+//!    analysis      pca, neighbors, harmony, lisi, metrics, conformal
+//! 4  tensor        shapes and views, the op table, derivative rules, grad
+//! 3  device        "cpu", "reference" -> a backend and its memory pool
+//! 2  reference     every kernel as a plain loop: the specification
+//!    cpu           the same kernels, fast, the same bits
+//! 1  kernel        what can be launched: parameters, buffers, summation order
+//!    backend       the six methods of a device
+//!    data          files to sparse matrices and tables
+//! 0  error  math  rng
+//! ```
+//!
+//! # The numeric contract
+//!
+//! A kernel is the exact sequence of IEEE-754 binary32 operations that its loop in [`mod@reference`]
+//! performs. Every other backend returns the same bits for every input (any NaN equals any NaN),
+//! for any number of threads. See [`kernel`] for the summation orders.
+#![deny(unsafe_op_in_unsafe_fn)]
+#![allow(missing_docs)]
+#![allow(clippy::too_many_arguments)]
+
+pub mod analysis;
+pub mod backend;
+pub mod cli;
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod kernel;
+pub mod math;
+pub mod models;
+pub mod nn;
+pub mod reference;
+pub mod rng;
+pub mod tensor;
+
+pub use error::{Error, Result};
