@@ -1,1 +1,256 @@
-//! device
+//! Devices by name, and their memory: a backend with a pool that reuses its buffers.
+//!
+//! May use: `backend`, `reference`, `cpu`. Nothing above knows which backend it runs on.
+#![forbid(unsafe_code)]
+
+use crate::backend::{Backend, Buffer, Call};
+use crate::cpu::Cpu;
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use crate::reference::Reference;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Where tensors live. Cloning shares the device and its pool.
+#[derive(Clone)]
+pub struct Device {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Box<dyn Backend>,
+    pool: Mutex<Pool>,
+}
+
+/// Free buffers by size class, and the account.
+#[derive(Default)]
+struct Pool {
+    free: HashMap<usize, Vec<Buffer>>,
+    stats: Memory,
+}
+
+/// Memory of a device, in bytes; buffers count with the size of their class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Held by tensors now.
+    pub live: usize,
+    /// The most that was ever held by tensors at once (since [`Device::reset_peak`]).
+    pub peak: usize,
+    /// Kept for reuse.
+    pub pooled: usize,
+    /// How often the backend was asked for new memory.
+    pub allocations: u64,
+    /// How many kernels were launched.
+    pub launches: u64,
+}
+
+impl Device {
+    /// A device over any backend.
+    pub fn new(backend: Box<dyn Backend>) -> Self {
+        Device { inner: Arc::new(Inner { backend, pool: Mutex::new(Pool::default()) }) }
+    }
+
+    /// The CPU with `threads` worker threads.
+    pub fn cpu(threads: usize) -> Self {
+        Self::new(Box::new(Cpu::new(threads)))
+    }
+
+    /// The specification itself: slow, single-threaded.
+    pub fn reference() -> Self {
+        Self::new(Box::new(Reference::new()))
+    }
+
+    /// A device by name: `auto`, `cpu` or `reference`.
+    ///
+    /// # Errors
+    /// `Error::Device` (exit code 3) for a device that this build or machine lacks.
+    pub fn open(name: &str, threads: usize) -> Result<Self> {
+        match name {
+            "auto" | "cpu" => Ok(Self::cpu(threads)),
+            "reference" => Ok(Self::reference()),
+            other => {
+                let kind = other.split(':').next().unwrap_or(other);
+                let why = match kind {
+                    "cuda" | "wgpu" => format!("this build has no {kind} backend"),
+                    _ => "no such device".to_string(),
+                };
+                Err(Error::Device { device: other.into(), why, fix: "use --device cpu".into() })
+            }
+        }
+    }
+
+    /// The backend's name.
+    pub fn name(&self) -> &str {
+        self.inner.backend.name()
+    }
+
+    /// Whether both are the same device (not merely alike).
+    pub fn same(&self, other: &Device) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Memory for `words` 32-bit elements with undefined content; it returns to the pool when dropped.
+    pub fn alloc(&self, words: usize) -> Result<Storage> {
+        let class = size_class(words * 4);
+        let mut pool = self.pool();
+        let buffer = match pool.free.get_mut(&class).and_then(Vec::pop) {
+            Some(buffer) => {
+                pool.stats.pooled -= class;
+                buffer
+            }
+            None => {
+                pool.stats.allocations += 1;
+                self.inner.backend.alloc(class)?
+            }
+        };
+        pool.stats.live += class;
+        pool.stats.peak = pool.stats.peak.max(pool.stats.live);
+        drop(pool);
+        Ok(Storage { device: self.clone(), buffer })
+    }
+
+    /// Copies words to the device.
+    pub fn upload(&self, words: &[u32]) -> Result<Storage> {
+        let storage = self.alloc(words.len())?;
+        self.inner.backend.upload(&storage.buffer, bytemuck::cast_slice(words))?;
+        Ok(storage)
+    }
+
+    /// Overwrites the start of `storage`.
+    pub fn write(&self, storage: &Storage, words: &[u32]) -> Result<()> {
+        self.inner.backend.upload(&storage.buffer, bytemuck::cast_slice(words))
+    }
+
+    /// Copies the first `n` words from the device; waits for what was launched before.
+    pub fn download(&self, storage: &Storage, n: usize) -> Result<Vec<u32>> {
+        let mut words = vec![0u32; n];
+        self.inner.backend.download(&storage.buffer, bytemuck::cast_slice_mut(&mut words))?;
+        Ok(words)
+    }
+
+    /// Launches a kernel on buffers of this device (see [`Call`]).
+    pub fn launch<P: bytemuck::Pod>(
+        &self,
+        kernel: &'static Kernel,
+        params: &P,
+        buffers: &[&Storage],
+        geometry: [u32; 3],
+    ) -> Result<()> {
+        if let Some(other) = buffers.iter().find(|b| !b.device.same(self)) {
+            let why = format!("a buffer lives on \"{}\", the launch is on \"{}\"", other.device.name(), self.name());
+            return Err(Error::Launch { kernel: kernel.name, why });
+        }
+        self.pool().stats.launches += 1;
+        let mut refs: [&Buffer; 12] = [&buffers[0].buffer; 12];
+        for (slot, storage) in refs.iter_mut().zip(buffers) {
+            *slot = &storage.buffer;
+        }
+        let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &refs[..buffers.len()], geometry };
+        self.inner.backend.launch(&call)
+    }
+
+    /// Waits for everything launched.
+    pub fn sync(&self) -> Result<()> {
+        self.inner.backend.sync()
+    }
+
+    /// The account of this device's memory.
+    pub fn memory(&self) -> Memory {
+        self.pool().stats
+    }
+
+    /// Starts a new peak measurement.
+    pub fn reset_peak(&self) {
+        let mut pool = self.pool();
+        pool.stats.peak = pool.stats.live;
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
+        self.inner.pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}
+
+/// Sizes are rounded up so that buffers are found again: to 64 bytes up to 4 KiB, above to an eighth
+/// of the next power of two (at most 12.5 % more than asked for).
+fn size_class(bytes: usize) -> usize {
+    if bytes <= 4096 {
+        return bytes.max(64).next_multiple_of(64);
+    }
+    bytes.next_multiple_of(bytes.next_power_of_two() / 16)
+}
+
+/// A buffer on loan from a device's pool.
+pub struct Storage {
+    device: Device,
+    buffer: Buffer,
+}
+
+impl Storage {
+    /// The device it lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Its capacity in 32-bit words.
+    pub fn words(&self) -> usize {
+        self.buffer.bytes() / 4
+    }
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Storage({:?}, {:?})", self.device, self.buffer)
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let class = self.buffer.bytes();
+        let mut pool = self.device.pool();
+        pool.stats.live -= class;
+        pool.stats.pooled += class;
+        let buffer = self.buffer.clone();
+        pool.free.entry(class).or_default().push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pool_reuses_what_was_dropped() {
+        let device = Device::cpu(1);
+        drop(device.alloc(1000).unwrap());
+        let before = device.memory();
+        let again = device.alloc(1001).unwrap();
+        assert_eq!(device.memory().allocations, before.allocations, "1000 and 1001 words share a class");
+        assert_eq!((before.live, device.memory().live), (0, again.words() * 4));
+        assert_eq!(device.memory().peak, again.words() * 4);
+    }
+
+    #[test]
+    fn size_classes_waste_at_most_an_eighth() {
+        for bytes in [1, 63, 64, 4096, 4097, 5000, 65_537, 1 << 20, (1 << 20) + 1, 123_456_789] {
+            let class = size_class(bytes);
+            assert!(class >= bytes && class % 4 == 0);
+            assert!(bytes < 4096 || class <= bytes + bytes / 8, "{bytes} -> {class}");
+            assert_eq!(size_class(class), class);
+        }
+    }
+
+    #[test]
+    fn missing_devices_are_device_errors() {
+        for name in ["cuda", "cuda:3", "wgpu", "tpu"] {
+            let error = Device::open(name, 1).err().expect("no such device here");
+            assert_eq!(error.exit_code(), 3);
+            assert!(error.to_string().contains("--device cpu"), "{error}");
+        }
+    }
+}

@@ -1,1 +1,63 @@
-//! cpu
+//! The kernels of [`mod@crate::reference`], fast: several threads, vector instructions, the same bits.
+//!
+//! May use: `math`, `rng`, `kernel`, `backend`. One file per family, each with a `KERNELS` table.
+
+pub mod elementwise;
+pub mod simd;
+pub mod threads;
+
+use crate::backend::{Backend, Buffer, Call, host};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use std::collections::HashMap;
+pub use threads::Threads;
+
+/// A kernel of this backend: params, buffers read, buffers written or updated, threads.
+pub type Function = fn(&[u8], &[&[u32]], &mut [&mut [u32]], &Threads);
+
+/// The CPU backend.
+pub struct Cpu {
+    kernels: HashMap<&'static str, Function>,
+    threads: Threads,
+}
+
+impl Cpu {
+    /// With a number of threads of its own.
+    pub fn new(threads: usize) -> Self {
+        let families: [&[(&Kernel, Function)]; 1] = [&elementwise::KERNELS];
+        let kernels = families.into_iter().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
+        Cpu { kernels, threads: Threads::new(threads) }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        Ok(host::alloc(bytes))
+    }
+
+    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
+        host::upload(dst, src)
+    }
+
+    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
+        host::download(src, dst)
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        let Some(f) = self.kernels.get(call.kernel.name) else {
+            return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the cpu backend".into() });
+        };
+        host::launch(call, &mut |params, inputs, outputs| {
+            f(params, inputs, outputs, &self.threads);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}

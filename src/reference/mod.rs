@@ -1,1 +1,76 @@
-//! reference
+//! Every kernel as a plain loop: **the specification**. Never optimised, one thread.
+//!
+//! May use: `math`, `rng`, `kernel`, `backend`. One file per family; each has a `KERNELS` table of
+//! its entries.
+#![forbid(unsafe_code)]
+
+pub mod elementwise;
+
+use crate::backend::{Backend, Buffer, Call, host};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use std::collections::HashMap;
+
+/// A kernel of this backend: params, buffers read, buffers written or updated.
+pub type Function = fn(&[u8], &[&[u32]], &mut [&mut [u32]]);
+
+/// The reference backend.
+pub struct Reference {
+    kernels: HashMap<&'static str, Function>,
+}
+
+impl Reference {
+    pub fn new() -> Self {
+        let families: [&[(&Kernel, Function)]; 1] = [&elementwise::KERNELS];
+        let kernels = families.into_iter().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
+        Reference { kernels }
+    }
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Backend for Reference {
+    fn name(&self) -> &str {
+        "reference"
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        Ok(host::alloc(bytes))
+    }
+
+    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
+        host::upload(dst, src)
+    }
+
+    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
+        host::download(src, dst)
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        let Some(f) = self.kernels.get(call.kernel.name) else {
+            return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the reference backend".into() });
+        };
+        host::launch(call, &mut |params, inputs, outputs| {
+            f(params, inputs, outputs);
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Views a buffer's words as f32.
+pub(crate) fn floats(words: &[u32]) -> &[f32] {
+    bytemuck::cast_slice(words)
+}
+
+/// Views a buffer's words as f32, to write.
+pub(crate) fn floats_mut(words: &mut [u32]) -> &mut [f32] {
+    bytemuck::cast_slice_mut(words)
+}

@@ -1,0 +1,70 @@
+//! The threads of a CPU backend and how rows are dealt to them.
+
+use rayon::prelude::*;
+
+/// A fixed number of worker threads. Work is cut so that every output element is computed whole by
+/// one thread; the cut never changes a bit.
+pub struct Threads {
+    pool: Option<rayon::ThreadPool>,
+    count: usize,
+}
+
+/// Work below this many scalar operations runs on the calling thread: waking a worker costs some
+/// microseconds.
+const SERIAL_WORK: usize = 32 * 1024;
+
+impl Threads {
+    /// `count` threads (at least one). With one, everything runs on the caller.
+    pub fn new(count: usize) -> Self {
+        let count = count.max(1);
+        let pool = (count > 1).then(|| {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(count);
+            builder.thread_name(|i| format!("cytograd-{i}")).build().ok()
+        });
+        Threads { pool: pool.flatten(), count }
+    }
+
+    /// Number of threads.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Calls `f(first_row, rows)` on disjoint runs of whole rows of `out` (`row_len` elements each),
+    /// together all of them. `work` is the number of scalar operations per row; runs are a multiple
+    /// of `align` rows (except the last).
+    pub fn rows<T: Send>(
+        &self,
+        out: &mut [T],
+        row_len: usize,
+        work: usize,
+        align: usize,
+        f: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        if out.is_empty() || row_len == 0 {
+            return;
+        }
+        let rows = out.len() / row_len;
+        let total = rows.saturating_mul(work.max(1));
+        match &self.pool {
+            Some(pool) if total > SERIAL_WORK && rows > align => {
+                // Four runs per thread even out a busy core; never less work than waking one costs.
+                let pieces = (self.count * 4).min(total.div_ceil(SERIAL_WORK)).max(1);
+                let per = rows.div_ceil(pieces).next_multiple_of(align.max(1));
+                pool.install(|| {
+                    out.par_chunks_mut(per * row_len).enumerate().for_each(|(i, chunk)| f(i * per, chunk));
+                });
+            }
+            _ => f(0, out),
+        }
+    }
+
+    /// Calls `f(i)` for every `i` below `n`, in parallel if `n * work` is worth it.
+    pub fn each(&self, n: usize, work: usize, f: impl Fn(usize) + Sync) {
+        match &self.pool {
+            Some(pool) if n > 1 && n.saturating_mul(work.max(1)) > SERIAL_WORK => {
+                pool.install(|| (0..n).into_par_iter().for_each(&f));
+            }
+            _ => (0..n).for_each(f),
+        }
+    }
+}

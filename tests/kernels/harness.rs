@@ -1,0 +1,189 @@
+//! Runs one launch on every backend and compares words with the reference.
+#![allow(dead_code)]
+
+use bytemuck::Pod;
+use cytograd::backend::{Backend, Buffer, Call};
+use cytograd::cpu::Cpu;
+use cytograd::kernel::Kernel;
+use cytograd::reference::Reference;
+use std::sync::OnceLock;
+
+/// Words past the end of every output, which no kernel may touch.
+const GUARD: usize = 24;
+const GUARD_WORD: u32 = 0xdead_beef;
+/// What outputs hold before a launch; two patterns, so that an element left unwritten shows.
+const POISON: [u32; 2] = [0x7fc0_1234, 0x4b1d_0bad];
+
+/// An output of a launch.
+pub enum Out {
+    /// `n` f32 elements that the kernel writes.
+    Floats(usize),
+    /// `n` u32 elements that the kernel writes.
+    Words(usize),
+    /// f32 elements that the kernel updates, with their first content.
+    Update(Vec<f32>),
+    /// u32 elements that the kernel updates, with their first content.
+    UpdateWords(Vec<u32>),
+}
+
+/// The backends under test beside the reference: name and backend.
+pub fn backends() -> &'static [(String, Box<dyn Backend>)] {
+    static ALL: OnceLock<Vec<(String, Box<dyn Backend>)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let cpu = [1, 2, 7].map(|n| (format!("cpu with {n} threads"), Box::new(Cpu::new(n)) as Box<dyn Backend>));
+        cpu.into_iter().collect()
+    })
+}
+
+/// Runs `kernel` on the reference and on every backend, and fails at the first word that differs
+/// (any NaN equals any NaN in float outputs). Returns the reference's outputs.
+pub fn check<P: Pod>(
+    what: &str,
+    kernel: &'static Kernel,
+    params: &P,
+    inputs: &[&[u32]],
+    outputs: &[Out],
+) -> Vec<Vec<u32>> {
+    check_geometry(what, kernel, params, inputs, outputs, [1, 1, 1])
+}
+
+/// [`check`] with a geometry for backends that use it.
+pub fn check_geometry<P: Pod>(
+    what: &str,
+    kernel: &'static Kernel,
+    params: &P,
+    inputs: &[&[u32]],
+    outputs: &[Out],
+    geometry: [u32; 3],
+) -> Vec<Vec<u32>> {
+    let run = |backend: &dyn Backend, poison| launch(backend, kernel, params, inputs, outputs, geometry, poison);
+    let reference = Reference::new();
+    let expected = run(&reference, POISON[0]);
+    compare(what, kernel.name, "reference run twice", outputs, &run(&reference, POISON[1]), &expected);
+    for (name, backend) in backends() {
+        let found = run(backend.as_ref(), POISON[1]);
+        compare(what, kernel.name, name, outputs, &found, &expected);
+    }
+    expected
+}
+
+fn launch<P: Pod>(
+    backend: &dyn Backend,
+    kernel: &'static Kernel,
+    params: &P,
+    inputs: &[&[u32]],
+    outputs: &[Out],
+    geometry: [u32; 3],
+    poison: u32,
+) -> Vec<Vec<u32>> {
+    let upload = |words: &[u32]| {
+        let buffer = backend.alloc(words.len() * 4).expect("alloc");
+        backend.upload(&buffer, bytemuck::cast_slice(words)).expect("upload");
+        buffer
+    };
+    let mut buffers: Vec<Buffer> = inputs.iter().map(|words| upload(words)).collect();
+    for out in outputs {
+        let mut words = match out {
+            Out::Floats(n) | Out::Words(n) => vec![poison; *n],
+            Out::Update(first) => bytemuck::cast_slice(first).to_vec(),
+            Out::UpdateWords(first) => first.clone(),
+        };
+        words.extend([GUARD_WORD; GUARD]);
+        buffers.push(upload(&words));
+    }
+    let refs: Vec<&Buffer> = buffers.iter().collect();
+    let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &refs, geometry };
+    backend.launch(&call).unwrap_or_else(|e| panic!("{}: {e}", backend.name()));
+    buffers[inputs.len()..]
+        .iter()
+        .map(|buffer| {
+            let mut words = vec![0u32; buffer.bytes() / 4];
+            backend.download(buffer, bytemuck::cast_slice_mut(&mut words)).expect("download");
+            words
+        })
+        .collect()
+}
+
+fn compare(what: &str, kernel: &str, backend: &str, outputs: &[Out], found: &[Vec<u32>], expected: &[Vec<u32>]) {
+    for (k, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let n = found.len() - GUARD;
+        assert!(
+            found[n..].iter().all(|&w| w == GUARD_WORD),
+            "{kernel}, {what}, {backend}: output {k} wrote past its end"
+        );
+        let float = matches!(outputs[k], Out::Floats(_) | Out::Update(_));
+        let nan = |w: u32| w & 0x7fff_ffff > 0x7f80_0000;
+        for i in 0..n {
+            let (f, e) = (found[i], expected[i]);
+            assert!(
+                f == e || (float && nan(f) && nan(e)),
+                "{kernel}, {what}, {backend}: output {k}[{i}] of {n} is {f:#010x} ({:e}), the reference says {e:#010x} ({:e})",
+                f32::from_bits(f),
+                f32::from_bits(e),
+            );
+        }
+    }
+}
+
+/// Sizes at which loops, blocks and lanes break.
+pub const SIZES: [usize; 14] = [0, 1, 2, 3, 7, 17, 31, 64, 65, 127, 255, 257, 1021, 4099];
+
+/// Reproducible ordinary values, about normal.
+pub fn ordinary(n: usize, seed: u32) -> Vec<f32> {
+    let mut s = seed.wrapping_mul(2_654_435_761).wrapping_add(12345) | 1;
+    (0..n)
+        .map(|_| {
+            let mut sum = 0.0;
+            for _ in 0..4 {
+                s ^= s << 13;
+                s ^= s >> 17;
+                s ^= s << 5;
+                sum += (s >> 8) as f32 / 16_777_216.0 - 0.5;
+            }
+            sum * 1.7
+        })
+        .collect()
+}
+
+/// Ordinary values with NaN, infinities, signed zeros, subnormals and extremes strewn in.
+pub fn hostile(n: usize, seed: u32) -> Vec<f32> {
+    let odd = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        0.0,
+        -0.0,
+        1e-45,
+        -1e-45,
+        1.1e-38,
+        -3.3e-39,
+        f32::MAX,
+        f32::MIN,
+        f32::MIN_POSITIVE,
+        1.0,
+        -1.0,
+        16_777_217.0,
+        88.8,
+        -104.0,
+        0.5,
+    ];
+    let mut values = ordinary(n, seed);
+    for (i, v) in values.iter_mut().enumerate() {
+        let pick = (i as u32).wrapping_mul(2_246_822_519).wrapping_add(seed.wrapping_mul(97)) >> 7;
+        if pick.is_multiple_of(3) {
+            *v = odd[(pick / 3) as usize % odd.len()];
+        }
+    }
+    values
+}
+
+/// Like [`hostile`], without NaN and infinities.
+pub fn finite(n: usize, seed: u32) -> Vec<f32> {
+    let clean = |v: f32| if v.is_finite() { v.clamp(-1e15, 1e15) } else { 0.25 };
+    hostile(n, seed).into_iter().map(clean).collect()
+}
+
+/// The words of f32 values.
+pub fn bits(values: &[f32]) -> &[u32] {
+    bytemuck::cast_slice(values)
+}

@@ -1,0 +1,4 @@
+//! Every kernel on every backend: hostile shapes and values, the reference's bits, guard words intact.
+
+mod elementwise;
+mod harness;
