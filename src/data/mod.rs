@@ -1,1 +1,16 @@
-//! data
+//! Files to sparse matrices and tables; knows no tensors.
+//!
+//! May use: `error`, `rng`, `math` (floor 0), rayon, the HDF5 library. The pieces, in the order in
+//! which a run meets them: [`h5ad`] reads a [`Dataset`] of [`Csr`] matrices and [`Table`]s.
+#![forbid(unsafe_code)]
+
+pub mod annotated;
+pub mod csr;
+pub mod h5ad;
+pub mod matrix;
+pub mod table;
+
+pub use annotated::{Dataset, Entry, Raw, Value};
+pub use csr::Csr;
+pub use matrix::{Dense, Matrix};
+pub use table::{Categorical, Column, Table};
