@@ -1,14 +1,46 @@
-//! Placeholder until the portable functions land.
+//! Elementary functions in binary32, the same bits on every machine.
+//!
+//! Each function is one fixed sequence of IEEE-754 binary32 operations (`+ - * /`, `sqrt`,
+//! `f32::mul_add`, comparisons with selects) and 32-bit integer operations. Nothing here calls the
+//! platform's libm, nothing branches on data, and no wider type is used, so that
+//!
+//! - every backend can mirror the sequence line by line and return the same bits;
+//! - a loop over one of these functions vectorises when it is inlined into a function that enables
+//!   `avx2,fma` or AVX-512. Without `fma` the results are the same and slow: `mul_add` then goes
+//!   through a software routine.
+//!
+//! Rounding to an integer adds and subtracts 1.5*2^23 instead of calling `round`. Special values
+//! (NaN, infinities, zeros and their signs, poles) follow C99 unless a function says otherwise.
+#![forbid(unsafe_code)]
+
+mod activation;
+mod exp;
+mod log;
+mod trig;
+
+pub use activation::{elu, leaky_relu, log_sigmoid, relu, sigmoid, softplus, tanh};
+pub use exp::{exp, exp2, expm1};
+pub use log::{ln, log1p, log2};
+pub use trig::sincos_2pi;
+
+/// Adding this rounds a float below 2^22 in magnitude to an integer, which then sits in the low bits.
+const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+
+/// The value of `magnitude` with the sign bit of `sign`.
+#[inline(always)]
+fn with_sign(magnitude: f32, sign: f32) -> f32 {
+    f32::from_bits((magnitude.to_bits() & 0x7fff_ffff) | (sign.to_bits() & 0x8000_0000))
+}
+
+/// `2^n` for `-126 <= n <= 127`.
+#[inline(always)]
+fn power_of_two(n: i32) -> f32 {
+    f32::from_bits(((n + 127) as u32) << 23)
+}
+
+// Until their files land: the identity.
 macro_rules! stub { ($($f:ident)*) => { $(#[doc(hidden)] #[inline(always)] pub fn $f(x: f32) -> f32 { x })* } }
-stub!(exp expm1 ln log1p sin cos tanh sigmoid log_sigmoid softplus erf lgamma digamma trigamma relu);
-#[doc(hidden)]
-pub fn leaky_relu(x: f32, a: f32) -> f32 {
-    if x > 0.0 { x } else { a * x }
-}
-#[doc(hidden)]
-pub fn elu(x: f32, a: f32) -> f32 {
-    if x > 0.0 { x } else { a * x }
-}
+stub!(sin cos erf lgamma digamma trigamma);
 #[doc(hidden)]
 pub fn pow(x: f32, _: f32) -> f32 {
     x

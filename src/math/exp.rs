@@ -1,0 +1,84 @@
+//! Exponentials: reduce to |r| <= ln(2)/2, a polynomial there, scale by a power of two.
+//!
+//! Coefficients are minimax fits whose leading terms were rounded to binary32 before the next ones
+//! were fitted.
+
+use super::{ROUND, power_of_two, with_sign};
+
+pub(super) const LOG2_E: f32 = std::f32::consts::LOG2_E;
+/// ln 2 = `LN2_HI` + `LN2_LO`; the high part is the nearest binary32.
+pub(super) const LN2_HI: f32 = std::f32::consts::LN_2;
+pub(super) const LN2_LO: f32 = -1.904_654_3e-9;
+
+/// `p * 2^n` for `-252 <= n <= 254`, rounded once at the most.
+#[inline(always)]
+pub(super) fn scale(p: f32, n: i32) -> f32 {
+    let half = n >> 1;
+    p * power_of_two(half) * power_of_two(n - half)
+}
+
+/// Splits `x = n ln 2 + r`; needs |x| < 2^21.
+#[inline(always)]
+pub(super) fn reduce(x: f32) -> (i32, f32) {
+    let k = x.mul_add(LOG2_E, ROUND);
+    let n = k - ROUND;
+    let r = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
+    (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r)
+}
+
+/// `e^r - 1` for |r| <= 0.3475, absolute error 3.3e-9 before rounding.
+#[inline(always)]
+pub(super) fn expm1_reduced(r: f32) -> f32 {
+    let p = 1.394_222e-3_f32;
+    let p = p.mul_add(r, 8.368_861e-3);
+    let p = p.mul_add(r, 4.166_638_5e-2);
+    let p = p.mul_add(r, 1.666_652e-1);
+    let p = p.mul_add(r, 0.5);
+    (r * r).mul_add(p, r)
+}
+
+/// `e^x`. Overflows to infinity above 88.72, reaches 0 below -103.97.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let c = if x > 89.0 { 89.0 } else { x };
+    let c = if c < -105.0 { -105.0 } else { c };
+    let (n, r) = reduce(c);
+    scale(1.0 + expm1_reduced(r), n)
+}
+
+/// `2^x`, exact for integers.
+#[inline(always)]
+pub fn exp2(x: f32) -> f32 {
+    let c = if x > 129.0 { 129.0 } else { x };
+    let c = if c < -151.0 { -151.0 } else { c };
+    let k = c + ROUND;
+    let r = c - (k - ROUND);
+    let n = k.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
+    let p = 1.532_351_6e-5_f32;
+    let p = p.mul_add(r, 1.545_597_6e-4);
+    let p = p.mul_add(r, 1.333_340_3e-3);
+    let p = p.mul_add(r, 9.618_078e-3);
+    let p = p.mul_add(r, 5.550_411e-2);
+    let p = p.mul_add(r, 2.402_265e-1);
+    let p = p.mul_add(r, LN2_LO);
+    scale(1.0 + LN2_HI.mul_add(r, r * p), n)
+}
+
+/// `e^x - 1` without cancellation near 0; keeps the sign of zero.
+#[inline(always)]
+pub fn expm1(x: f32) -> f32 {
+    let c = if x > 89.0 { 89.0 } else { x };
+    let c = if c < -18.0 { -18.0 } else { c };
+    let (n, r) = reduce(c);
+    let p = 1.994_427_1e-4_f32;
+    let p = p.mul_add(r, 1.393_272_3e-3);
+    let p = p.mul_add(r, 8.333_208e-3);
+    let p = p.mul_add(r, 4.166_649e-2);
+    let p = p.mul_add(r, 1.666_666_7e-1);
+    let p = p.mul_add(r, 0.5);
+    let p = (r * r).mul_add(p, r);
+    // Half of 2^n, because 2^128 is not a number while its product with p may be.
+    let t = power_of_two(n - 1);
+    let y = t.mul_add(p, t - 0.5);
+    with_sign(y + y, x)
+}

@@ -1,0 +1,154 @@
+//! Walks over bit patterns and measures errors.
+
+use rayon::prelude::*;
+
+/// What a function promises: so many ulp, or so much relatively or absolutely, whichever is largest.
+#[derive(Clone, Copy)]
+pub struct Bound {
+    pub ulp: f64,
+    pub relative: f64,
+    pub absolute: f64,
+}
+
+impl Bound {
+    pub fn ulp(ulp: f64) -> Self {
+        Bound { ulp, relative: 0.0, absolute: 0.0 }
+    }
+}
+
+pub type Batch = fn(&[f32], &mut [f32]);
+
+/// A loop over `$function`, compiled for AVX-512 or AVX2 with FMA where the machine has them.
+macro_rules! batch {
+    ($function:path) => {{
+        #[inline(always)]
+        fn plain(x: &[f32], y: &mut [f32]) {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = $function(x);
+            }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma")]
+        fn avx512(x: &[f32], y: &mut [f32]) {
+            plain(x, y)
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2(x: &[f32], y: &mut [f32]) {
+            plain(x, y)
+        }
+        fn run(x: &[f32], y: &mut [f32]) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                if is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512cd")
+                {
+                    // SAFETY: the features were just detected.
+                    return unsafe { avx512(x, y) };
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: as above.
+                    return unsafe { avx2(x, y) };
+                }
+            }
+            plain(x, y)
+        }
+        run as crate::sweep::Batch
+    }};
+}
+pub(crate) use batch;
+
+/// Spacing of binary32 numbers at `v`.
+fn spacing(v: f64) -> f64 {
+    let a = v.abs().clamp(2f64.powi(-126), 2f64.powi(127));
+    let exponent = ((a.to_bits() >> 52) as i32) - 1023;
+    2f64.powi(exponent - 23)
+}
+
+#[derive(Clone, Copy, Default)]
+struct Worst {
+    ulp: f64,
+    at: u32,
+    sum: f64,
+    count: u64,
+    /// Arguments whose error exceeds the bound, and the first of them.
+    beyond: u64,
+    first: u32,
+}
+
+impl Worst {
+    fn join(self, o: Worst) -> Worst {
+        let (ulp, at) = if o.ulp > self.ulp { (o.ulp, o.at) } else { (self.ulp, self.at) };
+        let first = if self.beyond > 0 { self.first } else { o.first };
+        Worst { ulp, at, sum: self.sum + o.sum, count: self.count + o.count, beyond: self.beyond + o.beyond, first }
+    }
+}
+
+fn judge(x: f32, y: f32, want: f64, bound: Bound) -> (f64, bool) {
+    if want.is_nan() || y.is_nan() {
+        return if want.is_nan() && y.is_nan() { (0.0, true) } else { (f64::INFINITY, false) };
+    }
+    if want == 0.0 && want.is_sign_negative() != y.is_sign_negative() && x == 0.0 {
+        return (f64::INFINITY, false);
+    }
+    // Infinity stands one spacing above the largest number, so that overflow may come one ulp early.
+    let top = |v: f64| v.clamp(-(2f64.powi(128)), 2f64.powi(128));
+    let error = (top(f64::from(y)) - top(want)).abs();
+    let ulp = error / spacing(want);
+    let limit = (bound.ulp * spacing(want)).max(bound.relative * want.abs()).max(bound.absolute);
+    (ulp, error <= limit)
+}
+
+/// Measures `f` on every `stride`-th bit pattern, prints the errors and fails beyond `bound`.
+pub fn sweep(name: &str, f: Batch, oracle: fn(f64) -> f64, stride: u64, bound: Bound) {
+    sweep_where(name, f, oracle, stride, bound, |_| true);
+}
+
+/// As [`sweep`], on the arguments that `keep` admits.
+pub fn sweep_where(
+    name: &str,
+    f: Batch,
+    oracle: fn(f64) -> f64,
+    stride: u64,
+    bound: Bound,
+    keep: impl Fn(f32) -> bool + Sync,
+) {
+    const CHUNK: u64 = 1 << 12;
+    let total = (1u64 << 32).div_ceil(stride);
+    let worst = (0..total.div_ceil(CHUNK))
+        .into_par_iter()
+        .map(|chunk| {
+            let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(total);
+            let x: Vec<f32> = range.map(|i| f32::from_bits((i * stride) as u32)).filter(|&x| keep(x)).collect();
+            let mut y = vec![0f32; x.len()];
+            f(&x, &mut y);
+            let mut worst = Worst::default();
+            for (&x, &y) in x.iter().zip(&y) {
+                let (ulp, fine) = judge(x, y, oracle(f64::from(x)), bound);
+                worst.sum += ulp;
+                worst.count += 1;
+                if ulp > worst.ulp {
+                    (worst.ulp, worst.at) = (ulp, x.to_bits());
+                }
+                if !fine {
+                    if worst.beyond == 0 {
+                        worst.first = x.to_bits();
+                    }
+                    worst.beyond += 1;
+                }
+            }
+            worst
+        })
+        .reduce(Worst::default, Worst::join);
+    let show = |bits: u32| format!("{:e} ({bits:#010x})", f32::from_bits(bits));
+    println!(
+        "{name:<20} max {:.3} ulp at {}, mean {:.4} ulp, {} arguments",
+        worst.ulp,
+        show(worst.at),
+        worst.sum / worst.count as f64,
+        worst.count
+    );
+    assert!(worst.beyond == 0, "{name}: {} arguments beyond the bound, first {}", worst.beyond, show(worst.first));
+}
