@@ -1,7 +1,14 @@
 //! Real and hostile h5ad files through the public reader and writer.
+//!
+//! With `CYTOGRAD_PYTHON` naming an interpreter that has anndata, what we write is opened there
+//! with warnings as errors, and files that it writes are read here.
 
-use cytograd::data::{Matrix, h5ad};
-use std::path::PathBuf;
+use cytograd::Error;
+use cytograd::data::h5ad::{self, Additions};
+use cytograd::data::table::CategoryKind;
+use cytograd::data::{Categorical, Column, Csr, Dataset, Dense, Entry, Matrix, Raw, Table, Value};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn shared_data() -> Option<PathBuf> {
     let root = std::env::var("CYTOGRAD_SHARED").unwrap_or_else(|_| "../shared".into());
@@ -13,18 +20,336 @@ fn shared_data() -> Option<PathBuf> {
     Some(path)
 }
 
+/// Runs a script with anndata, warnings as errors; false (and a note) without an interpreter.
+fn python(script: &str, arguments: &[&Path]) -> bool {
+    let Ok(interpreter) = std::env::var("CYTOGRAD_PYTHON") else {
+        eprintln!("skipped: CYTOGRAD_PYTHON does not name a python with anndata");
+        return false;
+    };
+    let output = Command::new(interpreter).args(["-W", "error", "-c", script]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "python said: {}", String::from_utf8_lossy(&output.stderr));
+    true
+}
+
+fn texts(values: &[&str]) -> Vec<String> {
+    values.iter().map(|v| v.to_string()).collect()
+}
+
+/// Five cells, four genes, and one of everything that a file can hold.
+fn everything() -> Dataset {
+    let x = Csr::from_dense(5, 4, &(0..20).map(|i| if i % 3 == 0 { i as f32 } else { 0.0 }).collect::<Vec<_>>());
+    let x = Matrix::Csr(x.unwrap());
+    let mut obs = Table::new(texts(&["c1", "c2", "zelle-ä", "c4", "c5"]));
+    obs.index_name = Some("barcode".into());
+    let mut label = Categorical::from_strings(&["b", "a", "b", "a", "α"]);
+    label.codes[1] = -1;
+    obs.set("label", Column::Categorical(label)).unwrap();
+    let number = |kind, categories: &[&str]| {
+        let codes = vec![0, 1, 0, 1, -1];
+        Column::Categorical(Categorical { codes, categories: texts(categories), ordered: true, kind })
+    };
+    obs.set("dose", number(CategoryKind::Int, &["1", "10"])).unwrap();
+    obs.set("ratio", number(CategoryKind::Float, &["0.5", "1"])).unwrap();
+    obs.set("flag", number(CategoryKind::Bool, &["False", "True"])).unwrap();
+    obs.set("note", Column::Str(texts(&["", "x", "y\"", "ü", "nan"]))).unwrap();
+    obs.set("score", Column::Float(vec![1.5, -2.0, 0.1, 1e300, f64::INFINITY])).unwrap();
+    obs.set("score32", Column::Float32(vec![1.5, -2.0, 0.1, 0.0, 7.0])).unwrap();
+    obs.set("n", Column::Int(vec![1, -2, 3, i64::MAX, 0])).unwrap();
+    obs.set("ok", Column::Bool(vec![true, false, true, true, false])).unwrap();
+    let mask = vec![false, true, false, false, true];
+    obs.set("maybe_n", Column::NullableInt { values: vec![1, 0, 3, 4, 0], mask: mask.clone() }).unwrap();
+    let values = vec![true, false, false, true, false];
+    obs.set("maybe_ok", Column::NullableBool { values, mask: mask.clone() }).unwrap();
+    obs.set("maybe_text", Column::NullableStr { values: texts(&["a", "", "c", "d", ""]), mask }).unwrap();
+    let mut var = Table::new(texts(&["g1", "g2", "g3", "g4"]));
+    var.set("ensembl_id", Column::Str(texts(&["E1", "E2", "E3", "E4"]))).unwrap();
+
+    let mut data = Dataset::new(x.clone(), obs, var.clone()).unwrap();
+    let dense = |n: usize, m: usize| Matrix::Dense(Dense::new(n, m, (0..n * m).map(|i| i as f32).collect()).unwrap());
+    data.layers = vec![("counts".into(), x.clone()), ("dense".into(), dense(5, 4))];
+    let mut table = Table::new(data.obs.index.clone());
+    table.index_name = Some("barcode".into());
+    table.set("p", Column::Float(vec![1., 2., 3., 4., 5.])).unwrap();
+    data.obsm = vec![
+        ("X_pca".into(), Entry::Matrix(dense(5, 2))),
+        ("sparse".into(), Entry::Matrix(x)),
+        ("table".into(), Entry::Table(table)),
+    ];
+    data.varm = vec![("PCs".into(), Entry::Matrix(dense(4, 2)))];
+    let graph = Csr::from_dense(5, 5, &(0..25).map(|i| (i % 4) as f32).collect::<Vec<_>>()).unwrap();
+    data.obsp = vec![("connectivities".into(), Matrix::Csr(graph.clone()))];
+    data.uns = vec![
+        ("colors".into(), Value::from(texts(&["#fff", "#000"]))),
+        (
+            "nested".into(),
+            Value::dict()
+                .with("a", 1i64)
+                .with("b", 2.5)
+                .with("c", true)
+                .with("deeper", Value::dict().with("text", "grüße")),
+        ),
+        ("numbers".into(), Value::Floats { shape: vec![2, 2], data: vec![1., 2., 3., 4.] }),
+        ("sparse".into(), Value::Sparse(graph)),
+        ("truths".into(), Value::Bools { shape: vec![2], data: vec![true, false] }),
+        ("wholes".into(), Value::Ints { shape: vec![3], data: vec![1, 2, 3] }),
+    ];
+    data.raw = Some(Raw { x: data.x.clone(), var, varm: Vec::new() });
+    data
+}
+
+/// What was read says the same as what was written, whatever file it came from.
+fn assert_same(found: &Dataset, expected: &Dataset) {
+    let expected = Dataset { source: found.source.clone(), ..expected.clone() };
+    assert_eq!(found, &expected);
+}
+
 #[test]
-fn every_shared_file_reads_as_sparse_counts_with_names() {
+fn every_shared_file_reads_and_round_trips() {
     let Some(folder) = shared_data() else { return };
+    let scratch = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|e| e != "h5ad") {
+        if path.extension().is_none_or(|e| e != "h5ad") || path.metadata().unwrap().len() > 5_000_000 {
             continue;
         }
         let data = h5ad::read(&path).unwrap();
         assert!(matches!(data.x, Matrix::Csr(_)), "{} is sparse", path.display());
-        assert!(data.n_obs() > 0 && data.n_vars() > 0);
         assert!(data.skipped.is_empty(), "{}: {:?}", path.display(), data.skipped);
-        assert!(data.uns.iter().any(|(name, _)| name == "source"));
+        let copy = scratch.path().join("copy.h5ad");
+        h5ad::write(&copy, &data).unwrap();
+        assert_same(&h5ad::read(&copy).unwrap(), &data);
+        let sums = "import sys, anndata, numpy as np
+a, b = anndata.read_h5ad(sys.argv[1]), anndata.read_h5ad(sys.argv[2])
+assert (a.X != b.X).nnz == 0 and a.X.dtype == b.X.dtype
+assert list(a.obs_names) == list(b.obs_names) and list(a.var_names) == list(b.var_names)
+for c in a.obs: assert (a.obs[c] == b.obs[c]).all() and str(a.obs[c].dtype) == 'category' or c.startswith('total'), c
+assert list(a.obs) == list(b.obs) and a.uns['source'] == b.uns['source']
+for k in a.obsm: assert np.array_equal(a.obsm[k], b.obsm[k])
+assert not [f for f in __import__('os').listdir(__import__('os').path.dirname(sys.argv[2])) if f.endswith('.part')]";
+        python(sums, &[&path, &copy]);
+    }
+}
+
+#[test]
+fn everything_round_trips() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("all.h5ad");
+    let data = everything();
+    h5ad::write(&path, &data).unwrap();
+    assert_same(&h5ad::read(&path).unwrap(), &data);
+    h5ad::write(&path, &data).unwrap(); // over itself
+    assert_same(&h5ad::read(&path).unwrap(), &data);
+}
+
+#[test]
+fn anndata_opens_what_we_write_without_a_warning() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("all.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let back = scratch.path().join("back.h5ad");
+    let script = "import sys, anndata, numpy as np, pandas as pd
+a = anndata.read_h5ad(sys.argv[1])
+assert a.shape == (5, 4) and a.obs.index.name == 'barcode'
+assert a.obs['label'].dtype == 'category' and a.obs['label'].isna().tolist() == [False, True, False, False, False]
+assert a.obs['dose'].cat.categories.tolist() == [1, 10] and a.obs['dose'].cat.ordered
+assert a.obs['ratio'].cat.categories.dtype.kind == 'f' and a.obs['flag'].cat.categories.dtype.kind == 'b'
+assert a.obs['maybe_n'].isna().tolist() == [False, True, False, False, True] and a.obs['n'].dtype == 'int64'
+assert a.obs['maybe_ok'].dtype == 'boolean' and a.obs['maybe_text'].isna().sum() == 2
+assert a.obs['score32'].dtype == 'float32' and a.obs['ok'].dtype == 'bool'
+assert a.layers['dense'].shape == (5, 4) and a.raw.shape == (5, 4) and a.obsm['table']['p'].sum() == 15
+assert a.uns['nested']['deeper']['text'] == 'grüße' and a.uns['nested']['a'] == 1 and a.uns['nested']['c']
+assert a.obsp['connectivities'].shape == (5, 5) and a.uns['numbers'].shape == (2, 2)
+anndata.settings.allow_write_nullable_strings = True
+a.write_h5ad(sys.argv[2], compression='lzf', convert_strings_to_categoricals=False)";
+    if python(script, &[&path, &back]) {
+        let mut again = h5ad::read(&back).unwrap();
+        let sorted = |uns: &mut Vec<(String, Value)>| uns.sort_by(|a, b| a.0.cmp(&b.0));
+        sorted(&mut again.uns);
+        assert_same(&again, &everything());
+    }
+}
+
+#[test]
+fn dense_csc_and_old_files_read_like_sparse_rows() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = |name: &str| scratch.path().join(name);
+    let (csr, csc, dense, old) = (file("csr.h5ad"), file("csc.h5ad"), file("dense.h5ad"), file("old.h5ad"));
+    let script = "import sys, anndata, numpy as np, pandas as pd, scipy.sparse as sp, h5py
+rng = np.random.default_rng(0)
+x = rng.poisson(0.5, (40, 30)).astype('float32')
+obs = pd.DataFrame({'t': pd.Categorical(list('ab') * 20)}, index=[f'c{i}' for i in range(40)])
+var = pd.DataFrame(index=[f'g{i}' for i in range(30)])
+for path, m, comp in [(sys.argv[1], sp.csr_matrix(x), 'gzip'), (sys.argv[2], sp.csc_matrix(x), 'lzf'), (sys.argv[3], x.astype('int64'), None)]:
+    anndata.AnnData(m, obs, var, layers={'counts': m}).write_h5ad(path, compression=comp)
+with h5py.File(sys.argv[3]) as f, h5py.File(sys.argv[4], 'w') as g:   # as anndata 0.7 laid it out
+    g['X'] = f['X'][...]
+    for name, index in [('obs', obs.index), ('var', var.index)]:
+        t = g.create_group(name)
+        t.attrs.update({'encoding-type': 'dataframe', 'encoding-version': '0.1.0', '_index': '_index'})
+        t['_index'] = np.array(list(index), dtype=h5py.string_dtype())
+    g['var'].attrs['column-order'] = np.array([], dtype='float64')
+    g['obs'].attrs['column-order'] = np.array(['t'], dtype=h5py.string_dtype())
+    g['obs/__categories/t'] = np.array(['a', 'b'], dtype=h5py.string_dtype())
+    g['obs/__categories/t'].attrs['ordered'] = False
+    g['obs/t'] = np.array([0, 1] * 20, dtype='int8')
+    g['obs/t'].attrs['categories'] = g['obs/__categories/t'].ref";
+    if !python(script, &[&csr, &csc, &dense, &old]) {
+        return;
+    }
+    let reference = h5ad::read(&csr).unwrap();
+    for path in [&csc, &dense, &old] {
+        let data = h5ad::read(path).unwrap();
+        assert_eq!(data.x.to_csr().unwrap(), reference.x.to_csr().unwrap(), "{}", path.display());
+        assert_eq!(data.obs.get("t"), reference.obs.get("t"), "{}", path.display());
+        assert_eq!((&data.obs.index, &data.var.index), (&reference.obs.index, &reference.var.index));
+    }
+    let add = Additions { obs: vec![("n".into(), Column::Int((0..40).collect()))], ..Additions::default() };
+    let target = file("added.h5ad");
+    h5ad::add_to_copy(&old, &target, &add, None).unwrap();
+    let script = "import sys, anndata, warnings
+warnings.simplefilter('ignore', anndata.OldFormatWarning if hasattr(anndata, 'OldFormatWarning') else FutureWarning)
+a = anndata.read_h5ad(sys.argv[1])
+assert a.obs['n'].tolist() == list(range(40)) and a.obs['t'].tolist() == list('ab') * 20";
+    python(script, &[&target]);
+    let rows: Vec<usize> = (5..20).collect();
+    let add = Additions::default();
+    for path in [&csr, &csc, &dense, &old] {
+        h5ad::add_to_copy(path, &target, &add, Some(&rows)).unwrap();
+        let part = h5ad::read(&target).unwrap();
+        assert_eq!(part.x.to_csr().unwrap(), reference.x.select_rows(&rows).to_csr().unwrap(), "{}", path.display());
+        assert_eq!(part.obs, reference.obs.select_rows(&rows));
+    }
+}
+
+fn additions(n: usize) -> Additions {
+    let label = Categorical::from_strings(&vec!["x"; n]);
+    Additions {
+        obs: vec![("cytograd_label".into(), Column::Categorical(label)), ("n".into(), Column::Int(vec![7; n]))],
+        obsm: vec![("X_cytograd".into(), Entry::Matrix(Matrix::Dense(Dense::new(n, 2, vec![1.0; 2 * n]).unwrap())))],
+        uns: vec![("cytograd".into(), Value::dict().with("version", "1"))],
+    }
+}
+
+#[test]
+fn additions_keep_everything_else_and_replace_their_own() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
+    let data = everything();
+    h5ad::write(&source, &data).unwrap();
+    let before = std::fs::read(&source).unwrap();
+    h5ad::add_to_copy(&source, &target, &additions(5), None).unwrap();
+    h5ad::add_to_copy(&target, &target, &additions(5), None).unwrap(); // in place, twice
+    assert_eq!(std::fs::read(&source).unwrap(), before, "the source is as it was");
+    let mut expected = data.clone();
+    for (name, column) in additions(5).obs {
+        expected.obs.set(name, column).unwrap();
+    }
+    let mut found = h5ad::read(&target).unwrap();
+    assert_eq!(found.uns.iter().filter(|(name, _)| name == "cytograd").count(), 1);
+    found.uns.retain(|(name, _)| name != "cytograd");
+    found.obsm.retain(|(name, _)| name != "X_cytograd");
+    assert_same(&found, &expected);
+    let script = "import sys, anndata
+a = anndata.read_h5ad(sys.argv[1])
+assert a.obs['cytograd_label'].tolist() == ['x'] * 5 and a.obs['n'].tolist() == [7] * 5
+assert a.obsm['X_cytograd'].shape == (5, 2) and a.uns['cytograd']['version'] == '1'";
+    python(script, &[&target]);
+}
+
+#[test]
+fn chosen_cells_are_subset_in_every_part() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
+    let data = everything();
+    h5ad::write(&source, &data).unwrap();
+    h5ad::add_to_copy(&source, &target, &Additions::default(), Some(&[1, 4])).unwrap();
+    assert_same(&h5ad::read(&target).unwrap(), &data.select_obs(&[1, 4]));
+    h5ad::add_to_copy(&source, &target, &additions(2), Some(&[1, 4])).unwrap();
+    python("import sys, anndata; assert anndata.read_h5ad(sys.argv[1]).shape == (2, 4)", &[&target]);
+}
+
+#[test]
+fn a_failed_write_leaves_the_target_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
+    h5ad::write(&source, &everything()).unwrap();
+    std::fs::write(&target, "precious").unwrap();
+    let error = h5ad::add_to_copy(&source, &target, &additions(4), None).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+    let error = h5ad::write(&scratch.path().join("nowhere/out.h5ad"), &everything()).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }) && error.exit_code() == 1, "{error}");
+    let mut left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["in.h5ad", "out.h5ad"], "no temporary file stays behind");
+}
+
+fn said(path: &Path, layer: Option<&str>) -> String {
+    let error = h5ad::read_matrix(path, layer).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    let text = error.to_string();
+    assert!(!text.contains('\n'), "one line: {text}");
+    text
+}
+
+#[test]
+fn files_that_are_no_h5ad_are_named_as_what_they_are() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    assert!(said(&path, None).contains("reading failed"));
+    std::fs::write(&path, "cell,gene\n1,2\n").unwrap();
+    assert!(said(&path, None).ends_with("not an HDF5 file; give an .h5ad file"));
+    std::fs::write(&path, [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    assert!(said(&path, None).ends_with("unpack it with gunzip first"));
+    std::fs::write(&path, "").unwrap();
+    assert!(said(&path, None).contains("the file is empty"));
+    assert!(said(scratch.path(), None).contains("is a folder"));
+    hdf5::File::create(&path).unwrap().create_group("something").unwrap();
+    assert!(said(&path, None).contains("it holds \"something\""));
+}
+
+#[test]
+fn a_truncated_file_is_said_to_be_truncated() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for keep in [bytes.len() / 2, bytes.len() - 1, 2000, 100, 20] {
+        std::fs::write(&path, &bytes[..keep]).unwrap();
+        let text = said(&path, None);
+        assert!(text.contains("truncated") || text.contains("may be damaged"), "{keep} bytes: {text}");
+    }
+}
+
+#[test]
+fn a_missing_matrix_or_layer_lists_what_there_is() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let text = said(&path, Some("raw_counts"));
+    assert_eq!(
+        text,
+        "x.h5ad: layers: no layer \"raw_counts\"; it has \"counts\", \"dense\", or leave --layer out to use X"
+    );
+    hdf5::File::open_rw(&path).unwrap().unlink("X").unwrap();
+    assert!(
+        said(&path, None)
+            .ends_with("no matrix X in the file; choose one of its layers with --layer: \"counts\", \"dense\"")
+    );
+    assert_eq!(h5ad::read_matrix(&path, Some("counts")).unwrap().n_obs(), 5);
+}
+
+#[test]
+fn a_missing_filter_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    let script = "import sys, anndata, numpy as np, h5py
+try:
+    import hdf5plugin
+except ImportError:
+    sys.exit(0)
+anndata.AnnData(np.ones((30, 20), 'float32')).write_h5ad(sys.argv[1], compression=hdf5plugin.FILTERS['zstd'])";
+    if python(script, &[&path]) && path.exists() {
+        assert!(said(&path, None).contains("compressed with zstd (HDF5 filter 32015), which is not built in"));
     }
 }

@@ -12,7 +12,10 @@
 mod legacy;
 mod node;
 mod read;
-#[cfg(test)]
-mod tests;
+mod subset;
+mod update;
+mod write;
 
 pub use read::{Listing, list, read, read_matrix};
+pub use update::{Additions, add_to_copy};
+pub use write::write;
