@@ -3,6 +3,7 @@
 //! May use: `math`, `rng`, `kernel`, `backend`. One file per family, each with a `KERNELS` table.
 
 pub mod elementwise;
+pub mod gemm;
 pub mod simd;
 pub mod threads;
 
@@ -24,8 +25,12 @@ pub struct Cpu {
 impl Cpu {
     /// With a number of threads of its own.
     pub fn new(threads: usize) -> Self {
-        let families: [&[(&Kernel, Function)]; 1] = [&elementwise::KERNELS];
-        let kernels = families.into_iter().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
+        let families: &[&[(&Kernel, Function)]] = &[
+            // One line per family.
+            &elementwise::KERNELS,
+            &gemm::KERNELS,
+        ];
+        let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Cpu { kernels, threads: Threads::new(threads) }
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod elementwise;
+pub mod gemm;
 pub mod layout;
 
 pub use layout::{Layout, MAX_RANK};

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod elementwise;
+pub mod gemm;
 
 use crate::backend::{Backend, Buffer, Call, host};
 use crate::error::{Error, Result};
@@ -21,8 +22,12 @@ pub struct Reference {
 
 impl Reference {
     pub fn new() -> Self {
-        let families: [&[(&Kernel, Function)]; 1] = [&elementwise::KERNELS];
-        let kernels = families.into_iter().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
+        let families: &[&[(&Kernel, Function)]] = &[
+            // One line per family.
+            &elementwise::KERNELS,
+            &gemm::KERNELS,
+        ];
+        let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Reference { kernels }
     }
 }
