@@ -4,6 +4,8 @@
 
 pub mod elementwise;
 pub mod gemm;
+pub mod random;
+pub mod sgld;
 pub mod simd;
 pub mod threads;
 
@@ -29,6 +31,8 @@ impl Cpu {
             // One line per family.
             &elementwise::KERNELS,
             &gemm::KERNELS,
+            &random::KERNELS,
+            &sgld::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Cpu { kernels, threads: Threads::new(threads) }

@@ -8,6 +8,8 @@
 pub mod elementwise;
 pub mod gemm;
 pub mod layout;
+pub mod random;
+pub mod sgld;
 
 pub use layout::{Layout, MAX_RANK};
 

@@ -6,6 +6,8 @@
 
 pub mod elementwise;
 pub mod gemm;
+pub mod random;
+pub mod sgld;
 
 use crate::backend::{Backend, Buffer, Call, host};
 use crate::error::{Error, Result};
@@ -26,6 +28,8 @@ impl Reference {
             // One line per family.
             &elementwise::KERNELS,
             &gemm::KERNELS,
+            &random::KERNELS,
+            &sgld::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Reference { kernels }

@@ -3,3 +3,5 @@
 mod elementwise;
 mod gemm;
 mod harness;
+mod random;
+mod sgld;
