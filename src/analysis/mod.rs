@@ -1,1 +1,5 @@
 //! analysis
+
+pub mod conformal;
+pub mod lisi;
+pub mod metrics;

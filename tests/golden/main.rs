@@ -4,6 +4,8 @@
 //! these. Cases are enumerated from the files; an op that a module does not know is a failure.
 //! Without the folder (`CYTOGRAD_SHARED`, default `../shared`) a test says that it skips.
 
+mod chi2;
+mod metrics;
 mod store;
 
 #[test]
