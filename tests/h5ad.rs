@@ -9,6 +9,13 @@ use cytograd::data::table::CategoryKind;
 use cytograd::data::{Categorical, Column, Csr, Dataset, Dense, Entry, Matrix, Raw, Table, Value};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard};
+
+/// One test at a time: a python started by another test would inherit our open, locked files.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 fn shared_data() -> Option<PathBuf> {
     let root = std::env::var("CYTOGRAD_SHARED").unwrap_or_else(|_| "../shared".into());
@@ -105,6 +112,7 @@ fn assert_same(found: &Dataset, expected: &Dataset) {
 
 #[test]
 fn every_shared_file_reads_and_round_trips() {
+    let _turn = alone();
     let Some(folder) = shared_data() else { return };
     let scratch = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -132,6 +140,7 @@ assert not [f for f in __import__('os').listdir(__import__('os').path.dirname(sy
 
 #[test]
 fn everything_round_trips() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("all.h5ad");
     let data = everything();
@@ -143,6 +152,7 @@ fn everything_round_trips() {
 
 #[test]
 fn anndata_opens_what_we_write_without_a_warning() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("all.h5ad");
     h5ad::write(&path, &everything()).unwrap();
@@ -171,6 +181,7 @@ a.write_h5ad(sys.argv[2], compression='lzf', convert_strings_to_categoricals=Fal
 
 #[test]
 fn dense_csc_and_old_files_read_like_sparse_rows() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let file = |name: &str| scratch.path().join(name);
     let (csr, csc, dense, old) = (file("csr.h5ad"), file("csc.h5ad"), file("dense.h5ad"), file("old.h5ad"));
@@ -232,6 +243,7 @@ fn additions(n: usize) -> Additions {
 
 #[test]
 fn additions_keep_everything_else_and_replace_their_own() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
     let data = everything();
@@ -258,6 +270,7 @@ assert a.obsm['X_cytograd'].shape == (5, 2) and a.uns['cytograd']['version'] == 
 
 #[test]
 fn chosen_cells_are_subset_in_every_part() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
     let data = everything();
@@ -270,6 +283,7 @@ fn chosen_cells_are_subset_in_every_part() {
 
 #[test]
 fn a_failed_write_leaves_the_target_alone() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let (source, target) = (scratch.path().join("in.h5ad"), scratch.path().join("out.h5ad"));
     h5ad::write(&source, &everything()).unwrap();
@@ -294,6 +308,7 @@ fn said(path: &Path, layer: Option<&str>) -> String {
 
 #[test]
 fn files_that_are_no_h5ad_are_named_as_what_they_are() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
     assert!(said(&path, None).contains("reading failed"));
@@ -310,6 +325,7 @@ fn files_that_are_no_h5ad_are_named_as_what_they_are() {
 
 #[test]
 fn a_truncated_file_is_said_to_be_truncated() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
     h5ad::write(&path, &everything()).unwrap();
@@ -323,6 +339,7 @@ fn a_truncated_file_is_said_to_be_truncated() {
 
 #[test]
 fn a_missing_matrix_or_layer_lists_what_there_is() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
     h5ad::write(&path, &everything()).unwrap();
@@ -341,6 +358,7 @@ fn a_missing_matrix_or_layer_lists_what_there_is() {
 
 #[test]
 fn a_missing_filter_is_named() {
+    let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
     let script = "import sys, anndata, numpy as np, h5py
