@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod annotated;
+pub mod batches;
 pub mod csr;
 pub mod h5ad;
 pub mod matrix;
