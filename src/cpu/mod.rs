@@ -4,6 +4,7 @@
 
 pub mod elementwise;
 pub mod gemm;
+pub mod optim;
 pub mod random;
 pub mod sgld;
 pub mod simd;
@@ -31,6 +32,7 @@ impl Cpu {
             // One line per family.
             &elementwise::KERNELS,
             &gemm::KERNELS,
+            &optim::KERNELS,
             &random::KERNELS,
             &sgld::KERNELS,
         ];

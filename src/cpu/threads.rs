@@ -1,6 +1,7 @@
 //! The threads of a CPU backend and how rows are dealt to them.
 
 use rayon::prelude::*;
+use std::sync::Mutex;
 
 /// A fixed number of worker threads. Work is cut so that every output element is computed whole by
 /// one thread; the cut never changes a bit.
@@ -56,6 +57,45 @@ impl Threads {
             }
             _ => f(0, out),
         }
+    }
+
+    /// [`Threads::rows`] over several outputs at once: calls `f(first_row, pieces)` with the same run
+    /// of whole rows of each. Row `r` of output `k` has `row_lens[k]` elements (0: the output has
+    /// none, its piece is empty); the first output says how many rows there are.
+    pub fn rows_of<T: Send, const N: usize>(
+        &self,
+        mut outs: [&mut [T]; N],
+        row_lens: [usize; N],
+        work: usize,
+        align: usize,
+        f: impl Fn(usize, [&mut [T]; N]) + Sync,
+    ) {
+        if outs[0].is_empty() || row_lens[0] == 0 {
+            return;
+        }
+        let rows = outs[0].len() / row_lens[0];
+        let total = rows.saturating_mul(work.max(1));
+        if self.pool.is_none() || total <= SERIAL_WORK || rows <= align {
+            return f(0, outs);
+        }
+        let pieces = (self.count * 4).min(total.div_ceil(SERIAL_WORK)).max(1);
+        let per = rows.div_ceil(pieces).next_multiple_of(align.max(1));
+        let mut runs = Vec::with_capacity(pieces);
+        let mut first = 0;
+        while first < rows {
+            let take = per.min(rows - first);
+            let run: [&mut [T]; N] = std::array::from_fn(|k| {
+                outs[k].split_off_mut(..take * row_lens[k]).expect("every output has all the rows")
+            });
+            runs.push(Mutex::new(Some((first, run))));
+            first += take;
+        }
+        self.each(runs.len(), per.saturating_mul(work.max(1)), |i| {
+            let run = runs[i].lock().unwrap_or_else(|p| p.into_inner()).take();
+            if let Some((first, run)) = run {
+                f(first, run);
+            }
+        });
     }
 
     /// Calls `f(i)` for every `i` below `n`, in parallel if `n * work` is worth it.

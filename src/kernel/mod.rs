@@ -8,6 +8,7 @@
 pub mod elementwise;
 pub mod gemm;
 pub mod layout;
+pub mod optim;
 pub mod random;
 pub mod sgld;
 

@@ -6,6 +6,7 @@
 
 pub mod elementwise;
 pub mod gemm;
+pub mod optim;
 pub mod random;
 pub mod sgld;
 
@@ -28,6 +29,7 @@ impl Reference {
             // One line per family.
             &elementwise::KERNELS,
             &gemm::KERNELS,
+            &optim::KERNELS,
             &random::KERNELS,
             &sgld::KERNELS,
         ];

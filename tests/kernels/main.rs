@@ -3,5 +3,6 @@
 mod elementwise;
 mod gemm;
 mod harness;
+mod optim;
 mod random;
 mod sgld;
