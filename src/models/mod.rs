@@ -1,1 +1,6 @@
-//! models
+//! The models, and what they share.
+//!
+//! May use: everything up to `nn` and `analysis`. [`run`] is the run folder, progress and interruption.
+#![forbid(unsafe_code)]
+
+pub mod run;
