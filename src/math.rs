@@ -14,14 +14,20 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod erf;
 mod exp;
+mod gamma;
 mod log;
+mod pow;
 mod trig;
 
 pub use activation::{elu, leaky_relu, log_sigmoid, relu, sigmoid, softplus, tanh};
+pub use erf::{erf, erfc, ndtr};
 pub use exp::{exp, exp2, expm1};
+pub use gamma::{digamma, digamma_positive, lgamma, lgamma_positive, trigamma};
 pub use log::{ln, log1p, log2};
-pub use trig::sincos_2pi;
+pub use pow::pow;
+pub use trig::{cos, sin, sincos, sincos_2pi};
 
 /// Adding this rounds a float below 2^22 in magnitude to an integer, which then sits in the low bits.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
@@ -36,12 +42,4 @@ fn with_sign(magnitude: f32, sign: f32) -> f32 {
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits(((n + 127) as u32) << 23)
-}
-
-// Until their files land: the identity.
-macro_rules! stub { ($($f:ident)*) => { $(#[doc(hidden)] #[inline(always)] pub fn $f(x: f32) -> f32 { x })* } }
-stub!(sin cos erf lgamma digamma trigamma);
-#[doc(hidden)]
-pub fn pow(x: f32, _: f32) -> f32 {
-    x
 }

@@ -26,6 +26,15 @@ pub(super) fn reduce(x: f32) -> (i32, f32) {
     (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r)
 }
 
+/// Splits `x + rest = n ln 2 + r`, for a `rest` of a few ulp of x.
+#[inline(always)]
+pub(super) fn reduce_pair(x: f32, rest: f32) -> (i32, f32) {
+    let k = x.mul_add(LOG2_E, ROUND);
+    let n = k - ROUND;
+    let r = n.mul_add(-LN2_HI, x) + n.mul_add(-LN2_LO, rest);
+    (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r)
+}
+
 /// `e^r - 1` for |r| <= 0.3475, absolute error 3.3e-9 before rounding.
 #[inline(always)]
 pub(super) fn expm1_reduced(r: f32) -> f32 {
@@ -46,13 +55,11 @@ pub fn exp(x: f32) -> f32 {
     scale(1.0 + expm1_reduced(r), n)
 }
 
-/// `2^x`, exact for integers.
+/// `2^(x + rest) = p 2^n` for |x| < 2^21 and a `rest` of a few ulp of x. Returns `(p, n)`.
 #[inline(always)]
-pub fn exp2(x: f32) -> f32 {
-    let c = if x > 129.0 { 129.0 } else { x };
-    let c = if c < -151.0 { -151.0 } else { c };
-    let k = c + ROUND;
-    let r = c - (k - ROUND);
+pub(super) fn exp2_parts(x: f32, rest: f32) -> (f32, i32) {
+    let k = x + ROUND;
+    let r = (x - (k - ROUND)) + rest;
     let n = k.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let p = 1.532_351_6e-5_f32;
     let p = p.mul_add(r, 1.545_597_6e-4);
@@ -61,7 +68,16 @@ pub fn exp2(x: f32) -> f32 {
     let p = p.mul_add(r, 5.550_411e-2);
     let p = p.mul_add(r, 2.402_265e-1);
     let p = p.mul_add(r, LN2_LO);
-    scale(1.0 + LN2_HI.mul_add(r, r * p), n)
+    (1.0 + LN2_HI.mul_add(r, r * p), n)
+}
+
+/// `2^x`, exact for integers.
+#[inline(always)]
+pub fn exp2(x: f32) -> f32 {
+    let c = if x > 129.0 { 129.0 } else { x };
+    let c = if c < -151.0 { -151.0 } else { c };
+    let (p, n) = exp2_parts(c, 0.0);
+    scale(p, n)
 }
 
 /// `e^x - 1` without cancellation near 0; keeps the sign of zero.

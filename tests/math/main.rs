@@ -2,6 +2,7 @@
 //! last place, over bit patterns spread through the whole range.
 
 mod oracle;
+mod pow;
 mod sweep;
 
 use cytograd::math;
@@ -38,4 +39,12 @@ accuracy! {
     sigmoid_within_2_ulp: math::sigmoid, oracle::sigmoid, Bound::ulp(2.0);
     softplus_within_2_ulp: math::softplus, oracle::softplus, Bound::ulp(2.0);
     log_sigmoid_within_2_ulp: math::log_sigmoid, oracle::log_sigmoid, Bound::ulp(2.0);
+    sin_within_2_ulp: math::sin, f64::sin, Bound::ulp(2.0);
+    cos_within_2_ulp: math::cos, f64::cos, Bound::ulp(2.0);
+    erf_within_2_ulp: math::erf, libm::erf, Bound::ulp(2.0);
+    erfc_within_2_ulp: math::erfc, libm::erfc, Bound::ulp(2.0);
+    ndtr_within_2_ulp: math::ndtr, oracle::ndtr, Bound::ulp(2.0);
+    lgamma_within_its_bound: math::lgamma, libm::lgamma, Bound::special(1e-6);
+    digamma_within_its_bound: math::digamma, oracle::digamma, Bound::special(1e-6);
+    trigamma_within_its_bound: math::trigamma, oracle::trigamma, Bound::special(0.0);
 }
