@@ -1,5 +1,6 @@
 //! analysis
 
 pub mod conformal;
+pub mod evaluation;
 pub mod lisi;
 pub mod metrics;
