@@ -15,15 +15,28 @@ use std::ops::Range;
 pub static KERNELS: [(&Kernel, Function); 1] = [(&GEMM, gemm)];
 
 /// The output of a launch, of which every task writes another part.
-struct Shared(*mut f32);
+pub(super) struct Shared(*mut f32);
 
-// SAFETY: tasks write disjoint tiles, see `gemm`.
+// SAFETY: whoever writes through `at` or `slice` promises that the parts are disjoint.
 unsafe impl Sync for Shared {}
 
 impl Shared {
+    pub(super) fn new(out: &mut [f32]) -> Self {
+        Shared(out.as_mut_ptr())
+    }
+
     /// Where element `i` lies.
-    fn at(&self, i: usize) -> *mut f32 {
+    #[inline(always)]
+    pub(super) fn at(&self, i: usize) -> *mut f32 {
         self.0.wrapping_add(i)
+    }
+
+    /// # Safety
+    /// The elements exist, and nobody else uses them while the slice lives.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn slice<'a>(&self, first: usize, len: usize) -> &'a mut [f32] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.at(first), len) }
     }
 }
 
@@ -64,7 +77,7 @@ fn gemm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
         0 => &[][..],
         _ => &floats(inputs[3])[p.residual_offset as usize..][..products * m * n],
     };
-    let out = Shared(floats_mut(&mut outputs[0][..products * m * n]).as_mut_ptr());
+    let out = Shared::new(floats_mut(&mut outputs[0][..products * m * n]));
     // Enough tiles for every thread, cut along the longer side.
     let parts = threads.count().div_ceil(products);
     let (row_step, col_step) = match m >= n {
@@ -89,8 +102,7 @@ fn gemm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
         let first = product * m * n;
         // SAFETY: `out` has `products * m * n` elements and lives as long as this call; the tile's
         // rows and columns are written by no other task.
-        let row_of =
-            |i: usize| unsafe { std::slice::from_raw_parts_mut(out.at(first + i * n + cols.start), cols.len()) };
+        let row_of = |i: usize| unsafe { out.slice(first + i * n + cols.start, cols.len()) };
         if level() >= Level::V3 {
             let at = |v: &View, i: usize, j: usize| {
                 v.data.as_ptr().wrapping_offset(v.start + i as isize * v.row + j as isize * v.col)

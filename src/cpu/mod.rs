@@ -4,10 +4,12 @@
 
 pub mod elementwise;
 pub mod gemm;
+mod lanes;
 pub mod optim;
 pub mod random;
 pub mod sgld;
 pub mod simd;
+pub mod spmm;
 pub mod threads;
 
 use crate::backend::{Backend, Buffer, Call, host};
@@ -35,6 +37,7 @@ impl Cpu {
             &optim::KERNELS,
             &random::KERNELS,
             &sgld::KERNELS,
+            &spmm::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Cpu { kernels, threads: Threads::new(threads) }

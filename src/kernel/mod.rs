@@ -11,6 +11,7 @@ pub mod layout;
 pub mod optim;
 pub mod random;
 pub mod sgld;
+pub mod spmm;
 
 pub use layout::{Layout, MAX_RANK};
 

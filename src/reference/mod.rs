@@ -9,6 +9,7 @@ pub mod gemm;
 pub mod optim;
 pub mod random;
 pub mod sgld;
+pub mod spmm;
 
 use crate::backend::{Backend, Buffer, Call, host};
 use crate::error::{Error, Result};
@@ -32,6 +33,7 @@ impl Reference {
             &optim::KERNELS,
             &random::KERNELS,
             &sgld::KERNELS,
+            &spmm::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Reference { kernels }

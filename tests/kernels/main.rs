@@ -6,3 +6,4 @@ mod harness;
 mod optim;
 mod random;
 mod sgld;
+mod spmm;
