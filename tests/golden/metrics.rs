@@ -41,6 +41,15 @@ fn unknown(case: &Case, name: &str) -> ! {
     panic!("{}: {} has an unknown output {name}", case.name(), case.op())
 }
 
+/// Labels of any sign as codes in the same order.
+fn codes(case: &Case, path: &str) -> Vec<u32> {
+    let labels = case.array(path).data;
+    let mut values = labels.clone();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    labels.iter().map(|l| values.partition_point(|v| v < l) as u32).collect()
+}
+
 /// A matrix and its number of columns.
 fn matrix(case: &Case, path: &str) -> (Vec<f64>, usize) {
     let array = case.array(path);
@@ -85,7 +94,7 @@ fn classification(case: &Case, name: &str) -> Vec<f64> {
 }
 
 fn clustering_agreement(case: &Case, name: &str) -> Vec<f64> {
-    let g = ClusterAgreement::between(&case.array("in/a").u32(), &case.array("in/b").u32()).unwrap();
+    let g = ClusterAgreement::between(&codes(case, "in/a"), &codes(case, "in/b")).unwrap();
     vec![match name {
         "nmi" => g.nmi,
         "nmi_geometric" => g.nmi_geometric,
@@ -121,7 +130,7 @@ fn calibration(case: &Case, name: &str) -> Vec<f64> {
 
 fn silhouettes(case: &Case, name: &str) -> Vec<f64> {
     let (x, dims) = matrix(case, "in/x");
-    let (label, batch) = (case.array("in/label").u32(), case.array("in/batch").u32());
+    let (label, batch) = (codes(case, "in/label"), codes(case, "in/batch"));
     let one = match name {
         "silhouette_samples" => silhouette_samples(&x, dims, &label, Distance::Euclidean, Others::Nearest),
         "silhouette" => silhouette(&x, dims, &label).map(|v| vec![v]),
@@ -139,7 +148,7 @@ fn silhouettes(case: &Case, name: &str) -> Vec<f64> {
 fn kbets(case: &Case, name: &str) -> Vec<f64> {
     let indices = case.array("in/knn_indices");
     let alpha = case.number("alpha").expect("alpha");
-    let result = kbet(&indices.u32(), indices.shape[1], &case.array("in/batch").u32(), alpha).unwrap();
+    let result = kbet(&indices.u32(), indices.shape[1], &codes(case, "in/batch"), alpha).unwrap();
     match name {
         "acceptance_rate" => vec![result.acceptance_rate],
         "chi2" => result.chi2,
@@ -151,7 +160,7 @@ fn kbets(case: &Case, name: &str) -> Vec<f64> {
 fn lisi_of_neighbours(case: &Case, name: &str) -> Vec<f64> {
     let (indices, distances) = (case.array("in/knn_indices"), case.array("in/knn_distances").data);
     let (k, indices) = (indices.shape[1], indices.u32());
-    let (label, batch) = (case.array("in/label").u32(), case.array("in/batch").u32());
+    let (label, batch) = (codes(case, "in/label"), codes(case, "in/batch"));
     let perplexity = case.number("perplexity").expect("perplexity");
     match name {
         "lisi_batch" => lisi_knn(&indices, &distances, k, &batch, perplexity).unwrap(),
@@ -166,7 +175,7 @@ fn lisi_of_neighbours(case: &Case, name: &str) -> Vec<f64> {
 fn lisi_of_points(case: &Case, name: &str) -> Vec<f64> {
     let (x, dims) = matrix(case, "in/x");
     let codes = match name.rsplit_once('_') {
-        Some(("lisi" | "harmonypy", which @ ("batch" | "label"))) => case.array(&format!("in/{which}")).u32(),
+        Some(("lisi" | "harmonypy", which @ ("batch" | "label"))) => codes(case, &format!("in/{which}")),
         _ => unknown(case, name),
     };
     lisi(&x, dims, &codes, case.number("perplexity").expect("perplexity")).unwrap()
@@ -177,13 +186,13 @@ fn mixing_entropy(case: &Case, name: &str) -> Vec<f64> {
     let (x, dims) = matrix(case, "in/x");
     let k = case.number("k").expect("k") as usize;
     let (indices, _) = exact_neighbors(&x, dims, k).unwrap();
-    vec![entropy_batch_mixing(&indices, indices.len() * dims / x.len(), &case.array("in/batch").u32()).unwrap()]
+    vec![entropy_batch_mixing(&indices, indices.len() * dims / x.len(), &codes(case, "in/batch")).unwrap()]
 }
 
 fn regression(case: &Case, name: &str) -> Vec<f64> {
     assert_eq!(name, "y");
     let ((pre, dims_pre), (post, dims_post)) = (matrix(case, "in/x_pre"), matrix(case, "in/x_post"));
-    vec![pcr_comparison(&pre, dims_pre, &post, dims_post, &case.array("in/batch").u32()).unwrap()]
+    vec![pcr_comparison(&pre, dims_pre, &post, dims_post, &codes(case, "in/batch")).unwrap()]
 }
 
 fn correlations(case: &Case, name: &str) -> Vec<f64> {
