@@ -32,6 +32,13 @@ pub use trig::{cos, sin, sincos, sincos_2pi};
 /// Adding this rounds a float below 2^22 in magnitude to an integer, which then sits in the low bits.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
+/// `yes` where `condition` holds, else `no`; both are computed. A plain `if` lets the compiler move
+/// the computation of one side into a branch, which then neither vectorises nor keeps its pace.
+#[inline(always)]
+fn select<T>(condition: bool, yes: T, no: T) -> T {
+    std::hint::select_unpredictable(condition, yes, no)
+}
+
 /// The value of `magnitude` with the sign bit of `sign`.
 #[inline(always)]
 fn with_sign(magnitude: f32, sign: f32) -> f32 {

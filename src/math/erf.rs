@@ -1,7 +1,7 @@
 //! The error function, its complement and the normal distribution function.
 
 use super::exp::{exp, expm1_reduced, reduce_pair, scale};
-use super::{power_of_two, with_sign};
+use super::{power_of_two, select, with_sign};
 
 /// `erf a` for 0 <= a <= 1.
 #[inline(always)]
@@ -23,7 +23,7 @@ pub fn erf(x: f32) -> f32 {
     let a = x.abs();
     let small = erf_small(a);
     // -ln erfc on [1, 4]; erf(4) rounds to 1.
-    let b = if a > 4.0 { 4.0 } else { a };
+    let b = select(a > 4.0, 4.0, a);
     let q = 2.168_409_3e-5_f32;
     let q = q.mul_add(b, -4.413_075_8e-4);
     let q = q.mul_add(b, 4.204_437_6e-3);
@@ -33,7 +33,7 @@ pub fn erf(x: f32) -> f32 {
     let q = q.mul_add(b, 1.129_578_4);
     let q = q.mul_add(b, -1.880_370_5e-4);
     let large = 1.0 - exp(-q);
-    with_sign(if a < 1.0 { small } else { large }, x)
+    with_sign(select(a < 1.0, small, large), x)
 }
 
 /// `erfc(h + l) * 2^shift` for `h >= 0` and a correction |l| <= ulp(h); rounded once into the subnormals.
@@ -43,7 +43,7 @@ pub fn erf(x: f32) -> f32 {
 /// square) much more.
 #[inline(always)]
 fn erfc_positive(h: f32, l: f32, shift: i32) -> f32 {
-    let (h, l) = if h > 10.3 { (10.3, 0.0) } else { (h, l) };
+    let (h, l) = select(h > 10.3, (10.3, 0.0), (h, l));
     let r = 1.0 / (h + 2.0);
     let q = r.mul_add(-4.0, 1.0);
     let q = r.mul_add(q.mul_add(-h, (q + 1.0).mul_add(-2.0, h)), q);
@@ -76,14 +76,14 @@ fn erfc_positive(h: f32, l: f32, shift: i32) -> f32 {
     // erf(h + l) = erf h + 2/sqrt(pi) e^-s l
     let slope = s.mul_add(s.mul_add(0.564_189_6, -1.128_379_2), 1.128_379_2);
     let near = l.mul_add(-slope, 1.0 - erf_small(h));
-    if h < 0.75 { near * power_of_two(shift) } else { far }
+    select(h < 0.75, near * power_of_two(shift), far)
 }
 
 /// `1 - erf(x)` without cancellation in the upper tail.
 #[inline(always)]
 pub fn erfc(x: f32) -> f32 {
     let tail = erfc_positive(x.abs(), 0.0, 0);
-    if x < 0.0 { 2.0 - tail } else { tail }
+    select(x < 0.0, 2.0 - tail, tail)
 }
 
 /// Standard normal distribution function, right into the lower tail.
@@ -91,9 +91,9 @@ pub fn erfc(x: f32) -> f32 {
 pub fn ndtr(x: f32) -> f32 {
     // |x| / sqrt 2 = h + l; sqrt(1/2) = 0.70710677 + 1.2101617e-8
     let a = x.abs();
-    let a = if a > 15.0 { 15.0 } else { a };
+    let a = select(a > 15.0, 15.0, a);
     let h = a * std::f32::consts::FRAC_1_SQRT_2;
     let l = a.mul_add(1.210_161_7e-8, a.mul_add(std::f32::consts::FRAC_1_SQRT_2, -h));
     let tail = erfc_positive(h, l, -1);
-    if x > 0.0 { 1.0 - tail } else { tail }
+    select(x > 0.0, 1.0 - tail, tail)
 }

@@ -3,7 +3,7 @@
 //! Coefficients are minimax fits whose leading terms were rounded to binary32 before the next ones
 //! were fitted.
 
-use super::{ROUND, power_of_two, with_sign};
+use super::{ROUND, power_of_two, select, with_sign};
 
 pub(super) const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 = `LN2_HI` + `LN2_LO`; the high part is the nearest binary32.
@@ -49,8 +49,8 @@ pub(super) fn expm1_reduced(r: f32) -> f32 {
 /// `e^x`. Overflows to infinity above 88.72, reaches 0 below -103.97.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    let c = if x > 89.0 { 89.0 } else { x };
-    let c = if c < -105.0 { -105.0 } else { c };
+    let c = select(x > 89.0, 89.0, x);
+    let c = select(c < -105.0, -105.0, c);
     let (n, r) = reduce(c);
     scale(1.0 + expm1_reduced(r), n)
 }
@@ -74,8 +74,8 @@ pub(super) fn exp2_parts(x: f32, rest: f32) -> (f32, i32) {
 /// `2^x`, exact for integers.
 #[inline(always)]
 pub fn exp2(x: f32) -> f32 {
-    let c = if x > 129.0 { 129.0 } else { x };
-    let c = if c < -151.0 { -151.0 } else { c };
+    let c = select(x > 129.0, 129.0, x);
+    let c = select(c < -151.0, -151.0, c);
     let (p, n) = exp2_parts(c, 0.0);
     scale(p, n)
 }
@@ -83,8 +83,8 @@ pub fn exp2(x: f32) -> f32 {
 /// `e^x - 1` without cancellation near 0; keeps the sign of zero.
 #[inline(always)]
 pub fn expm1(x: f32) -> f32 {
-    let c = if x > 89.0 { 89.0 } else { x };
-    let c = if c < -18.0 { -18.0 } else { c };
+    let c = select(x > 89.0, 89.0, x);
+    let c = select(c < -18.0, -18.0, c);
     let (n, r) = reduce(c);
     let p = 1.994_427_1e-4_f32;
     let p = p.mul_add(r, 1.393_272_3e-3);

@@ -6,6 +6,7 @@
 
 use super::exp::{LN2_HI, LN2_LO};
 use super::log::{ln, log1p_reduced, split};
+use super::select;
 use super::trig::sincos_pi_abs;
 
 const PI: f32 = std::f32::consts::PI;
@@ -45,9 +46,9 @@ pub fn lgamma_positive(x: f32) -> f32 {
     let l = ln(x);
     let far = (x - 0.5).mul_add(l - 1.0, stirling_rest(x) + (HALF_LN_TWO_PI - 0.5));
     let low = x < 1.5;
-    let t = x - if low { 1.0 } else { 2.0 };
-    let near = t.mul_add(lgamma_about_two(t), if low { -l } else { 0.0 });
-    if x < 2.5 { near } else { far }
+    let t = x - select(low, 1.0, 2.0);
+    let near = t.mul_add(lgamma_about_two(t), select(low, -l, 0.0));
+    select(x < 2.5, near, far)
 }
 
 /// `a + b` and its rounding error (Knuth).
@@ -78,12 +79,12 @@ fn lgamma_negative(a: f32) -> f32 {
     let far = a >= 2.5;
     let low = a < 1.5;
     // ln Gamma(1 + a) = factor ln a - minus + small
-    let t = a - if low { 1.0 } else { 2.0 };
-    let factor = if low { 0.0 } else { 1.0 };
-    let factor = if far { a } else { factor };
-    let minus = if far { a } else { 0.0 };
+    let t = a - select(low, 1.0, 2.0);
+    let factor = select(low, 0.0, 1.0);
+    let factor = select(far, a, factor);
+    let minus = select(far, a, 0.0);
     let near = t * lgamma_about_two(t);
-    let small = if far { lh.mul_add(0.5, stirling_rest(a) + HALF_LN_TWO_PI) } else { near };
+    let small = select(far, lh.mul_add(0.5, stirling_rest(a) + HALF_LN_TWO_PI), near);
     let p = factor * lh;
     let p_rest = factor.mul_add(ll, factor.mul_add(lh, -p));
     let (u, u_rest) = two_sum(minus, -p);
@@ -91,8 +92,8 @@ fn lgamma_negative(a: f32) -> f32 {
     // ln pi = 1.1447299 + 3.3e-8
     let y = v + ((u_rest + v_rest) + (1.144_729_9 - small) - (p_rest + sl));
     // Where sin(pi a) could be subnormal, and so inexact: ln Gamma(-a) = -ln a.
-    let y = if a < 1e-9 { -lh } else { y };
-    if sin == 0.0 { f32::INFINITY } else { y }
+    let y = select(a < 1e-9, -lh, y);
+    select(sin == 0.0, f32::INFINITY, y)
 }
 
 /// `ln |Gamma(x)|`; infinite at 0, at the negative integers and at both infinities.
@@ -100,7 +101,7 @@ fn lgamma_negative(a: f32) -> f32 {
 pub fn lgamma(x: f32) -> f32 {
     let above = lgamma_positive(x);
     let below = lgamma_negative(-x);
-    if x < 0.0 { below } else { above }
+    select(x < 0.0, below, above)
 }
 
 /// `digamma(z)` for z >= 1.
@@ -128,16 +129,16 @@ fn digamma_from_one(z: f32) -> f32 {
     let q = q.mul_add(v, -8.328_417e-3);
     let q = q.mul_add(v, 8.333_325_4e-2);
     let far = ln(z) - w.mul_add(0.5, v * q);
-    if z < 2.0 { near } else { far }
+    select(z < 2.0, near, far)
 }
 
 /// `d/dx ln Gamma(x)` for `x >= 0` (`-inf` at 0), NaN below: the bits of [`digamma`] at half its cost.
 #[inline(always)]
 pub fn digamma_positive(x: f32) -> f32 {
     let step = x < 1.0;
-    let y = digamma_from_one(if step { 1.0 + x } else { x });
-    let y = y - if step { 1.0 / x } else { 0.0 };
-    if x < 0.0 { f32::NAN } else { y }
+    let y = digamma_from_one(select(step, 1.0 + x, x));
+    let y = y - select(step, 1.0 / x, 0.0);
+    select(x < 0.0, f32::NAN, y)
 }
 
 /// `d/dx ln Gamma(x)`; `-inf` at 0, `inf` at -0, NaN at the negative integers.
@@ -145,8 +146,8 @@ pub fn digamma_positive(x: f32) -> f32 {
 pub fn digamma(x: f32) -> f32 {
     let reflect = x < 0.0;
     let step = x < 1.0;
-    let z = if reflect { -x } else { x };
-    let y = digamma_from_one(if step { 1.0 + z } else { z });
+    let z = select(reflect, -x, x);
+    let y = digamma_from_one(select(step, 1.0 + z, z));
     // Minus 1/x in [0, 1), minus pi cot(pi x) below 0, whose rounding errors are taken back
     // because the two terms cancel around the zeros.
     let (p, falling) = sincos_pi_abs(-x);
@@ -154,26 +155,26 @@ pub fn digamma(x: f32) -> f32 {
     let cot_rest = (cot.mul_add(-p.s_rest, cot.mul_add(-p.s, p.c)) + p.c_rest) / p.s;
     let t = PI * cot;
     let t_rest = PI.mul_add(cot, -t) + PI.mul_add(cot_rest, cot * -8.742_278e-8);
-    let sign = if falling { -1.0_f32 } else { 1.0 };
+    let sign = select(falling, -1.0_f32, 1.0);
     // 1/tiny overflows; there the rest is not a number and not needed.
-    let below = if t < 1e30 { sign.mul_add(t, y) + sign * t_rest } else { sign * t };
-    let above = y - if step { 1.0 / x } else { 0.0 };
-    let below = if p.s == 0.0 { f32::NAN } else { below };
-    if reflect { below } else { above }
+    let below = select(t < 1e30, sign.mul_add(t, y) + sign * t_rest, sign * t);
+    let above = y - select(step, 1.0 / x, 0.0);
+    let below = select(p.s == 0.0, f32::NAN, below);
+    select(reflect, below, above)
 }
 
 /// `d^2/dx^2 ln Gamma(x)`; infinite at 0 and the negative integers, NaN at `-inf`.
 #[inline(always)]
 pub fn trigamma(x: f32) -> f32 {
     let reflect = x < 0.0;
-    let z = if reflect { 1.0 - x } else { x };
+    let z = select(reflect, 1.0 - x, x);
     // trigamma(z) = 1/z^2 + trigamma(z + 1), until z >= 2
     let once = z < 2.0;
     let twice = z < 1.0;
-    let next = if once { z + 1.0 } else { z };
-    let i = if once { 1.0 / z } else { 0.0 };
-    let j = if twice { 1.0 / next } else { 0.0 };
-    let w = 1.0 / if twice { next + 1.0 } else { next };
+    let next = select(once, z + 1.0, z);
+    let i = select(once, 1.0 / z, 0.0);
+    let j = select(twice, 1.0 / next, 0.0);
+    let w = 1.0 / select(twice, next + 1.0, next);
     let v = w * w;
     let p = -2.719_386_1e-2_f32;
     let p = p.mul_add(v, 3.670_615_7e-2);
@@ -184,6 +185,6 @@ pub fn trigamma(x: f32) -> f32 {
     let y = i.mul_add(i, j.mul_add(j, w.mul_add(v * p, v.mul_add(0.5, w))));
     let r = PI / sincos_pi_abs(-x).0.s;
     let below = r.mul_add(r, -y);
-    let below = if x == f32::NEG_INFINITY { f32::NAN } else { below };
-    if reflect { below } else { y }
+    let below = select(x == f32::NEG_INFINITY, f32::NAN, below);
+    select(reflect, below, y)
 }

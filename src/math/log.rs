@@ -1,7 +1,7 @@
 //! Logarithms: split off a power of two so that `1 + f` lies in [3/4, 3/2), then a polynomial in `f`.
 
 use super::exp::{LN2_HI, LOG2_E};
-use super::with_sign;
+use super::{select, with_sign};
 
 const THREE_QUARTERS: u32 = 0x3f40_0000;
 
@@ -24,8 +24,8 @@ pub(super) fn log1p_reduced(f: f32) -> f32 {
 #[inline(always)]
 pub(super) fn split(x: f32) -> (f32, f32) {
     let tiny = x < f32::MIN_POSITIVE;
-    let scaled = if tiny { x * 8_388_608.0 } else { x };
-    let shift = if tiny { -23.0 } else { 0.0 };
+    let scaled = select(tiny, x * 8_388_608.0, x);
+    let shift = select(tiny, -23.0, 0.0);
     let bits = scaled.to_bits();
     let e = bits.wrapping_sub(THREE_QUARTERS) & 0xff80_0000;
     let f = f32::from_bits(bits.wrapping_sub(e)) - 1.0;
@@ -36,9 +36,9 @@ pub(super) fn split(x: f32) -> (f32, f32) {
 /// C99 results outside the positive finite numbers, `y` on them.
 #[inline(always)]
 fn with_poles(x: f32, y: f32) -> f32 {
-    let y = if x < f32::INFINITY { y } else { x };
-    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
-    if x < 0.0 { f32::NAN } else { y }
+    let y = select(x < f32::INFINITY, y, x);
+    let y = select(x == 0.0, f32::NEG_INFINITY, y);
+    select(x < 0.0, f32::NAN, y)
 }
 
 /// Natural logarithm. `ln(±0) = -inf`, NaN below 0.
@@ -68,7 +68,7 @@ pub fn log1p(x: f32) -> f32 {
     let four = f32::from_bits(4.0_f32.to_bits().wrapping_sub(e));
     let f = scaled + four.mul_add(0.25, -1.0);
     let y = (e as i32 as f32 * 1.192_092_9e-7).mul_add(LN2_HI, log1p_reduced(f));
-    let y = if x < f32::INFINITY { with_sign(y, x) } else { x };
-    let y = if x == -1.0 { f32::NEG_INFINITY } else { y };
-    if x < -1.0 { f32::NAN } else { y }
+    let y = select(x < f32::INFINITY, with_sign(y, x), x);
+    let y = select(x == -1.0, f32::NEG_INFINITY, y);
+    select(x < -1.0, f32::NAN, y)
 }

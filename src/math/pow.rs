@@ -2,6 +2,7 @@
 
 use super::exp::{exp2_parts, scale};
 use super::log::split;
+use super::select;
 
 /// `log2(a) = h + l` to about 2^-40 relatively, for finite a > 0.
 ///
@@ -43,25 +44,25 @@ pub fn pow(x: f32, y: f32) -> f32 {
     let a = x.abs();
     let (h, l) = log2_pair(a);
     let end = a == 0.0 || a == f32::INFINITY;
-    let pole = if a == 0.0 { f32::NEG_INFINITY } else { f32::INFINITY };
-    let (h, l) = if end { (pole, 0.0) } else { (h, l) };
+    let pole = select(a == 0.0, f32::NEG_INFINITY, f32::INFINITY);
+    let (h, l) = select(end, (pole, 0.0), (h, l));
     let t = y * h;
     let t_rest = y.mul_add(l, y.mul_add(h, -t));
     let beyond = t.abs() > 160.0;
-    let bounded = if t > 160.0 { 160.0 } else { t };
-    let bounded = if bounded < -160.0 { -160.0 } else { bounded };
-    let (p, n) = exp2_parts(bounded, if beyond { 0.0 } else { t_rest });
+    let bounded = select(t > 160.0, 160.0, t);
+    let bounded = select(bounded < -160.0, -160.0, bounded);
+    let (p, n) = exp2_parts(bounded, select(beyond, 0.0, t_rest));
     let value = scale(p, n);
 
     let b = y.abs();
-    let whole = (if b < 33_554_432.0 { b } else { 33_554_432.0 }) as i32;
+    let whole = (select(b < 33_554_432.0, b, 33_554_432.0)) as i32;
     let integer = whole as f32 == b || b >= 33_554_432.0;
     let odd = integer && whole & 1 != 0;
-    let value = if a == 1.0 && !y.is_nan() { 1.0 } else { value };
-    let sign = if odd { x.to_bits() & 0x8000_0000 } else { 0 };
+    let value = select(a == 1.0 && !y.is_nan(), 1.0, value);
+    let sign = select(odd, x.to_bits() & 0x8000_0000, 0);
     let value = f32::from_bits(value.to_bits() | sign);
-    let value = if x < 0.0 && a != f32::INFINITY && !integer { f32::NAN } else { value };
-    let value = if a.is_nan() || y.is_nan() { f32::NAN } else { value };
+    let value = select(x < 0.0 && a != f32::INFINITY && !integer, f32::NAN, value);
+    let value = select(a.is_nan() || y.is_nan(), f32::NAN, value);
     let trivial = y == 0.0 || x == 1.0;
-    if trivial { 1.0 } else { value }
+    select(trivial, 1.0, value)
 }

@@ -3,6 +3,8 @@
 //! Large arguments are reduced in fixed point with as many bits of 1/(2 pi) as their exponent asks
 //! for (Payne and Hanek 1983), so that the whole range is right; there is no second path.
 
+use super::select;
+
 /// `sin pi d` and `cos pi d` for |d| <= 1/4, with their rounding errors.
 #[inline(always)]
 fn sincos_pi_small(d: f32) -> Pairs {
@@ -55,7 +57,7 @@ fn sincos_small(r: f32) -> (f32, f32) {
 #[inline(always)]
 fn rotate(quarter: u32, (s, c): (f32, f32)) -> (f32, f32) {
     let swap = quarter & 1 != 0;
-    let (a, b) = (if swap { c } else { s }, if swap { s } else { c });
+    let (a, b) = (select(swap, c, s), select(swap, s, c));
     let flip_a = (quarter & 2) << 30;
     let flip_b = (quarter.wrapping_add(1) & 2) << 30;
     (f32::from_bits(a.to_bits() ^ flip_a), f32::from_bits(b.to_bits() ^ flip_b))
@@ -110,9 +112,9 @@ pub fn sincos(x: f32) -> (f32, f32) {
 
     let a = x.abs();
     let small = a < std::f32::consts::FRAC_PI_4;
-    let r = if small { a } else { radians };
-    let r = if a < f32::INFINITY { r } else { f32::NAN };
-    let (s, c) = rotate(if small { 0 } else { quarter }, sincos_small(r));
+    let r = select(small, a, radians);
+    let r = select(a < f32::INFINITY, r, f32::NAN);
+    let (s, c) = rotate(select(small, 0, quarter), sincos_small(r));
     (f32::from_bits(s.to_bits() ^ (bits & 0x8000_0000)), c)
 }
 
@@ -133,10 +135,10 @@ pub fn cos(x: f32) -> f32 {
 pub(super) fn sincos_pi_abs(x: f32) -> (Pairs, bool) {
     // From 2^23 on every number is an integer; below, adding 2^23 rounds to one.
     let nearest = (x + 8_388_608.0) - 8_388_608.0;
-    let d = if x < 8_388_608.0 { x - nearest } else { 0.0 };
+    let d = select(x < 8_388_608.0, x - nearest, 0.0);
     let a = d.abs();
     let swap = a > 0.25;
-    let p = sincos_pi_small(if swap { 0.5 - a } else { a });
+    let p = sincos_pi_small(select(swap, 0.5 - a, a));
     let swapped = Pairs { s: p.c, s_rest: p.c_rest, c: p.s, c_rest: p.s_rest };
-    (if swap { swapped } else { p }, d < 0.0)
+    (select(swap, swapped, p), d < 0.0)
 }

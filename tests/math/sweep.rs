@@ -23,42 +23,15 @@ impl Bound {
 
 pub type Batch = fn(&[f32], &mut [f32]);
 
-/// A loop over `$function`, compiled for AVX-512 or AVX2 with FMA where the machine has them.
+/// A loop over `$function` for the best instruction set of this machine.
 macro_rules! batch {
     ($function:path) => {{
-        #[inline(always)]
-        fn plain(x: &[f32], y: &mut [f32]) {
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = $function(x);
-            }
-        }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma")]
-        fn avx512(x: &[f32], y: &mut [f32]) {
-            plain(x, y)
-        }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(x: &[f32], y: &mut [f32]) {
-            plain(x, y)
-        }
-        fn run(x: &[f32], y: &mut [f32]) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                if is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512cd")
-                {
-                    // SAFETY: the features were just detected.
-                    return unsafe { avx512(x, y) };
-                }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                    // SAFETY: as above.
-                    return unsafe { avx2(x, y) };
+        cytograd::simd_fn! {
+            fn run(x: &[f32], y: &mut [f32]) {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = $function(x);
                 }
             }
-            plain(x, y)
         }
         run as crate::sweep::Batch
     }};
