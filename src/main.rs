@@ -1,2 +1,6 @@
-//! The program: parse, run, exit code.
-fn main() {}
+//! The program: everything is in [`cytograd::cli`].
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    cytograd::cli::main()
+}

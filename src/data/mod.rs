@@ -9,6 +9,7 @@ pub mod batches;
 pub mod csr;
 pub mod h5ad;
 pub mod matrix;
+pub mod select;
 pub mod table;
 
 pub use annotated::{Dataset, Entry, Raw, Value};

@@ -1,0 +1,95 @@
+//! `cytograd evaluate`: annotations against the truth.
+
+use super::{Session, output};
+use crate::analysis::evaluation::{Annotations, Evaluation};
+use crate::data::select::{self, Condition};
+use crate::data::{Column, Table, Value, h5ad};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Compare the annotations in a file with true labels
+///
+/// Accuracy and calibration over the cells of types that the model knows, separation of known from
+/// unknown types by log p(x) and by max p(y|x), and the confusion table.
+#[derive(clap::Args)]
+pub struct Args {
+    /// File that `cytograd annotate` wrote
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Column of obs with the true labels
+    #[arg(long, value_name = "COL")]
+    truth: String,
+    /// Only cells with this value in this column; repeat for more
+    #[arg(long = "where", value_name = "COL=VALUE")]
+    conditions: Vec<Condition>,
+}
+
+pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    let evaluation = evaluate(&args.file, &args.truth, &args.conditions)?;
+    if session.common.json {
+        return output::print_json(&json(&evaluation)?);
+    }
+    output::print(&evaluation.to_string())
+}
+
+/// The evaluation as JSON.
+pub fn json(evaluation: &Evaluation) -> Result<serde_json::Value> {
+    let failed = |e: serde_json::Error| Error::Argument { op: "evaluate", what: e.to_string() };
+    serde_json::to_value(evaluation).map_err(failed)
+}
+
+/// Judges the annotations of the cells that fulfil the conditions.
+pub fn evaluate(file: &Path, truth: &str, conditions: &[Condition]) -> Result<Evaluation> {
+    let dataset = h5ad::read(file)?;
+    let source = dataset.source.clone();
+    let place = format!("{source}: obs");
+    let rows = select::rows(&dataset.obs, conditions, &place)?;
+    let obs = dataset.obs.select_rows(&rows);
+    let known = known_types(&dataset.uns, &source)?;
+    let texts = |name: &str| -> Result<Vec<Option<String>>> {
+        let column = obs.column(&place, name)?;
+        Ok((0..column.len()).map(|row| column.text(row)).collect())
+    };
+    let truth = texts(truth)?;
+    let predicted = texts("cytograd_label")?;
+    let probability = numbers(&obs, &place, "cytograd_prob")?;
+    let log_density = match obs.get("cytograd_logpx") {
+        Some(_) => Some(numbers(&obs, &place, "cytograd_logpx")?),
+        None => None,
+    };
+    let flagged = obs.get("cytograd_ood").map(flags);
+    Evaluation::new(Annotations {
+        truth: &truth,
+        predicted: &predicted,
+        probability: &probability,
+        log_density: log_density.as_deref(),
+        flagged: flagged.as_deref(),
+        known: &known,
+    })
+}
+
+/// `uns["cytograd"]["labels"]`.
+fn known_types(uns: &[(String, Value)], source: &str) -> Result<Vec<String>> {
+    let ours = uns.iter().find(|(name, _)| name == "cytograd").and_then(|(_, value)| value.get("labels"));
+    match ours {
+        Some(Value::Strs { data, .. }) => Ok(data.clone()),
+        _ => Err(Error::data(
+            format!("{source}: uns"),
+            "holds no cytograd annotation",
+            "annotate the file with `cytograd annotate` and evaluate what it writes",
+        )),
+    }
+}
+
+fn numbers(obs: &Table, place: &str, name: &str) -> Result<Vec<f64>> {
+    obs.column(place, name)?
+        .numbers()
+        .ok_or_else(|| Error::data(format!("{place} column \"{name}\""), "holds no numbers", "annotate the file again"))
+}
+
+/// A cell is flagged if its entry says so in any of the ways that a flag is written.
+fn flags(column: &Column) -> Vec<bool> {
+    (0..column.len())
+        .map(|row| matches!(column.text(row).as_deref(), Some("True" | "true" | "ood" | "unknown")))
+        .collect()
+}
