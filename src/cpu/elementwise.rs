@@ -17,18 +17,18 @@ fn floats_mut(words: &mut [u32]) -> &mut [f32] {
 
 /// Layouts of one shape with neighbouring axes merged where all of them allow it: the innermost
 /// axis becomes as long as possible.
-struct Runs<const N: usize> {
+pub(super) struct Runs<const N: usize> {
     /// Sizes of the outer axes.
-    outer: [usize; MAX_RANK],
-    strides: [[isize; MAX_RANK]; N],
-    offset: [usize; N],
+    pub outer: [usize; MAX_RANK],
+    pub strides: [[isize; MAX_RANK]; N],
+    pub offset: [usize; N],
     /// Length of a run and each input's stride along it.
-    len: usize,
-    step: [isize; N],
+    pub len: usize,
+    pub step: [isize; N],
 }
 
 impl<const N: usize> Runs<N> {
-    fn new(layouts: [&Layout; N]) -> Self {
+    pub fn new(layouts: [&Layout; N]) -> Self {
         let mut shape: Vec<usize> = Vec::with_capacity(MAX_RANK);
         let mut strides: [Vec<isize>; N] = std::array::from_fn(|_| Vec::with_capacity(MAX_RANK));
         for d in 0..MAX_RANK {
@@ -63,7 +63,7 @@ impl<const N: usize> Runs<N> {
     }
 
     /// Where run `row` starts in each input.
-    fn start(&self, row: usize) -> [usize; N] {
+    pub fn start(&self, row: usize) -> [usize; N] {
         let mut rest = row;
         let mut at = self.offset.map(|o| o as isize);
         for d in (0..MAX_RANK).rev() {

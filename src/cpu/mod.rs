@@ -3,13 +3,16 @@
 //! May use: `math`, `rng`, `kernel`, `backend`. One file per family, each with a `KERNELS` table.
 
 pub mod elementwise;
+pub mod gather;
 pub mod gemm;
 mod lanes;
 pub mod optim;
 pub mod random;
+pub mod reduce;
 pub mod sgld;
 pub mod simd;
 pub mod spmm;
+pub mod sums;
 pub mod threads;
 
 use crate::backend::{Backend, Buffer, Call, host};
@@ -33,9 +36,11 @@ impl Cpu {
         let families: &[&[(&Kernel, Function)]] = &[
             // One line per family.
             &elementwise::KERNELS,
+            &gather::KERNELS,
             &gemm::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
+            &reduce::KERNELS,
             &sgld::KERNELS,
             &spmm::KERNELS,
         ];

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod elementwise;
+pub mod gather;
 pub mod gemm;
 pub mod layout;
 pub mod optim;
 pub mod random;
+pub mod reduce;
 pub mod sgld;
 pub mod spmm;
 

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod elementwise;
+pub mod gather;
 pub mod gemm;
 pub mod optim;
 pub mod random;
+pub mod reduce;
 pub mod sgld;
 pub mod spmm;
 
@@ -29,9 +31,11 @@ impl Reference {
         let families: &[&[(&Kernel, Function)]] = &[
             // One line per family.
             &elementwise::KERNELS,
+            &gather::KERNELS,
             &gemm::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
+            &reduce::KERNELS,
             &sgld::KERNELS,
             &spmm::KERNELS,
         ];

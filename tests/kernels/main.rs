@@ -1,9 +1,11 @@
 //! Every kernel on every backend: hostile shapes and values, the reference's bits, guard words intact.
 
 mod elementwise;
+mod gather;
 mod gemm;
 mod harness;
 mod optim;
 mod random;
+mod reduce;
 mod sgld;
 mod spmm;
