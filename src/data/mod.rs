@@ -9,6 +9,7 @@ pub mod batches;
 pub mod csr;
 pub mod h5ad;
 pub mod matrix;
+pub mod preprocess;
 pub mod select;
 pub mod table;
 

@@ -6,6 +6,7 @@
 
 mod chi2;
 mod metrics;
+mod preprocess;
 mod store;
 
 #[test]
