@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::Reference;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Where tensors live. Cloning shares the device and its pool.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Device {
 struct Inner {
     backend: Box<dyn Backend>,
     pool: Mutex<Pool>,
+    /// One zero word; see [`Device::counter`].
+    counter: OnceLock<Buffer>,
 }
 
 /// Free buffers by size class, and the account.
@@ -47,7 +49,7 @@ pub struct Memory {
 impl Device {
     /// A device over any backend.
     pub fn new(backend: Box<dyn Backend>) -> Self {
-        Device { inner: Arc::new(Inner { backend, pool: Mutex::new(Pool::default()) }) }
+        Device { inner: Arc::new(Inner { backend, pool: Mutex::new(Pool::default()), counter: OnceLock::new() }) }
     }
 
     /// The CPU with `threads` worker threads.
@@ -106,7 +108,19 @@ impl Device {
         pool.stats.live += class;
         pool.stats.peak = pool.stats.peak.max(pool.stats.live);
         drop(pool);
-        Ok(Storage { device: self.clone(), buffer })
+        Ok(Storage { device: self.clone(), buffer, pooled: true })
+    }
+
+    /// The word that random kernels add to their step. It stays 0 unless a recorded step that is
+    /// replayed advances it.
+    pub fn counter(&self) -> Result<Storage> {
+        if self.inner.counter.get().is_none() {
+            let buffer = self.inner.backend.alloc(4)?;
+            self.inner.backend.upload(&buffer, &[0; 4])?;
+            let _ = self.inner.counter.set(buffer);
+        }
+        let buffer = self.inner.counter.get().expect("just set").clone();
+        Ok(Storage { device: self.clone(), buffer, pooled: false })
     }
 
     /// Copies words to the device.
@@ -189,6 +203,8 @@ fn size_class(bytes: usize) -> usize {
 pub struct Storage {
     device: Device,
     buffer: Buffer,
+    /// Whether it goes back to the pool.
+    pooled: bool,
 }
 
 impl Storage {
@@ -211,6 +227,9 @@ impl std::fmt::Debug for Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
+        if !self.pooled {
+            return;
+        }
         let class = self.buffer.bytes();
         let mut pool = self.device.pool();
         pool.stats.live -= class;

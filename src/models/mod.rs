@@ -3,4 +3,5 @@
 //! May use: everything up to `nn` and `analysis`. [`run`] is the run folder, progress and interruption.
 #![forbid(unsafe_code)]
 
+pub mod ebm;
 pub mod run;

@@ -87,7 +87,7 @@ mod tests {
         let y = scaling.apply(&x, ScaleParams { zero_center: true, max_value: Some(1.3) }).unwrap();
         let column = |c: usize| (0..4).map(|r| f64::from(y.row(r)[c])).collect::<Vec<_>>();
         assert_eq!(column(1), [0.0; 4]);
-        assert_eq!(column(2)[3], 1.3f32.into());
+        assert_eq!(column(2)[3], f64::from(1.3f32));
         assert!(column(0).iter().sum::<f64>().abs() < 1e-6);
         let raw = scaling.apply(&x, ScaleParams { zero_center: false, max_value: None }).unwrap();
         assert_eq!(raw.row(1)[0], 0.0);

@@ -1,0 +1,109 @@
+//! The backbone (CLAMS specification, section 2) and its two readings: classifier and density.
+
+use super::config::NetConfig;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::nn::norm::Running;
+use crate::nn::{Builder, Linear, Mode, Params, ResBlock};
+use crate::tensor::Tensor;
+use crate::tensor::op::Activation;
+
+/// Residual network `[rows, features] -> logits [rows, classes]`.
+pub struct Network {
+    params: Params,
+    /// A linear layer and its residual blocks, per stage.
+    stages: Vec<(Linear, Vec<ResBlock>)>,
+    head: Linear,
+    features: usize,
+    classes: usize,
+}
+
+impl Network {
+    /// With first values from `seed`.
+    pub fn new(config: &NetConfig, features: usize, classes: usize, seed: u64, device: &Device) -> Result<Network> {
+        let mut builder = Builder::new();
+        let mut stages = Vec::new();
+        let mut width = features;
+        for (s, (&units, &blocks)) in config.widths.iter().zip(&config.blocks).enumerate() {
+            let linear = Linear::new(&mut builder, &format!("stage{s}.linear"), width, units);
+            let block = |b| format!("stage{s}.block{b}");
+            let blocks = (0..blocks)
+                .map(|b| ResBlock::new(&mut builder, &block(b), units, config.act, config.dropout, config.norm))
+                .collect();
+            stages.push((linear, blocks));
+            width = units;
+        }
+        let head = Linear::new(&mut builder, "head", width, classes);
+        Ok(Network { params: builder.build(seed, device)?, stages, head, features, classes })
+    }
+
+    /// Logits of `x` `[rows, features]`.
+    pub fn logits(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.head.forward(&self.params, &self.hidden(x, mode)?, Activation::None)
+    }
+
+    /// The last hidden layer, `[rows, width]`.
+    pub fn hidden(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let mut h = x.clone();
+        for (linear, blocks) in &self.stages {
+            h = linear.forward(&self.params, &h, Activation::None)?;
+            for block in blocks {
+                h = block.forward(&self.params, &h, mode)?;
+            }
+        }
+        Ok(h)
+    }
+
+    /// `s(x) = logsumexp_y z_y`: the un-normalised log density, `[rows]`.
+    pub fn score(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.logits(x, mode)?.logsumexp()
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Input width.
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Output width.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Parameters and running statistics by name, with shapes and values.
+    pub fn export(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+        let mut all = self.params.export()?;
+        for norm in self.stages.iter().flat_map(|(_, blocks)| blocks).flat_map(ResBlock::norms) {
+            let running = norm.running(&self.params)?;
+            for (part, tensor) in [("running_mean", running.mean), ("running_var", running.var)] {
+                all.push((format!("{}.{part}", norm.name()), tensor.shape().to_vec(), tensor.to_vec()?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Puts back what [`Network::export`] gave.
+    ///
+    /// # Errors
+    /// `Error::Argument` naming what is missing or has another shape.
+    pub fn import(&self, named: &[(String, Vec<usize>, Vec<f32>)]) -> Result<()> {
+        let find = |name: &str| named.iter().find(|(n, ..)| n == name).map(|(_, s, v)| (s.as_slice(), v.as_slice()));
+        self.params.import(find)?;
+        let device = self.params.arena().device();
+        for norm in self.stages.iter().flat_map(|(_, blocks)| blocks).flat_map(ResBlock::norms) {
+            let tensor = |part: &str| {
+                let name = format!("{}.{part}", norm.name());
+                match find(&name) {
+                    Some((shape, values)) => Tensor::from_slice(values, shape, device),
+                    None => Err(Error::Argument { op: "import", what: format!("{name} is missing") }),
+                }
+            };
+            norm.set_running(Running { mean: tensor("running_mean")?, var: tensor("running_var")? });
+        }
+        Ok(())
+    }
+}

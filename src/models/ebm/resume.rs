@@ -1,0 +1,94 @@
+//! A trainer's state, whole: what it takes to go on with the same bits.
+
+use super::train::{Best, Divergence, EpochLog, Named, Trainer};
+use crate::data::batches::BatchPosition;
+use crate::error::{Error, Result};
+use crate::models::run::State;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Counters {
+    t: u64,
+    epoch: usize,
+    on_iterations: u64,
+    optimizer_steps: u64,
+    stream_x: BatchPosition,
+    stream_lab: BatchPosition,
+    divergence: Divergence,
+    best: Option<EpochLog>,
+}
+
+impl Trainer {
+    /// Parameters, moments, replay buffer, best epoch and counters.
+    pub fn state(&self) -> Result<State> {
+        let mut state = State::default();
+        for (name, shape, values) in self.network.export()? {
+            state.set(format!("network.{name}"), &shape, values);
+        }
+        for (i, values) in self.optimizer.export()?.into_iter().enumerate() {
+            state.set(format!("optimizer.{i}"), &[values.len()], values);
+        }
+        if let Some(sampler) = &self.sampler {
+            let slots = sampler.buffer().slots();
+            state.set("buffer", slots.shape(), slots.to_vec()?);
+        }
+        if let Some(best) = &self.best {
+            for (name, shape, values) in &best.network {
+                state.set(format!("best.network.{name}"), shape, values.clone());
+            }
+            state.set("best.buffer", &[best.buffer.len()], best.buffer.clone());
+        }
+        let counters = Counters {
+            t: self.t,
+            epoch: self.epoch,
+            on_iterations: self.on_iterations,
+            optimizer_steps: self.optimizer.steps(),
+            stream_x: self.stream_x.position(),
+            stream_lab: self.stream_lab.position(),
+            divergence: self.divergence.clone(),
+            best: self.best.as_ref().map(|b| b.log),
+        };
+        state.json = serde_json::to_value(counters).map_err(unreadable)?;
+        Ok(state)
+    }
+
+    /// Goes on from a state of a run with the same configuration, data and seed.
+    ///
+    /// # Errors
+    /// `Error::Argument` if the state does not fit the run.
+    pub fn restore(&mut self, state: &State) -> Result<()> {
+        let counters: Counters = serde_json::from_value(state.json.clone()).map_err(unreadable)?;
+        self.network.import(&under(state, "network."))?;
+        let moments = (0..)
+            .map_while(|i| state.tensors.get(&format!("optimizer.{i}")).map(|(_, values)| values.clone()))
+            .collect::<Vec<_>>();
+        self.optimizer.import(&moments, counters.optimizer_steps)?;
+        if let Some(sampler) = &self.sampler {
+            sampler.buffer().load(state.tensor("buffer", sampler.buffer().slots().shape())?)?;
+        }
+        self.best = counters.best.map(|log| Best {
+            log,
+            network: under(state, "best.network."),
+            buffer: state.tensors.get("best.buffer").map(|(_, values)| values.clone()).unwrap_or_default(),
+        });
+        self.stream_x.restore(counters.stream_x);
+        self.stream_lab.restore(counters.stream_lab);
+        self.divergence = counters.divergence;
+        (self.t, self.epoch, self.on_iterations) = (counters.t, counters.epoch, counters.on_iterations);
+        Ok(())
+    }
+}
+
+/// The tensors whose names start with `prefix`, without it.
+fn under(state: &State, prefix: &str) -> Vec<Named> {
+    let named = state.tensors.iter();
+    named
+        .filter_map(|(name, (shape, values))| {
+            Some((name.strip_prefix(prefix)?.to_owned(), shape.clone(), values.clone()))
+        })
+        .collect()
+}
+
+fn unreadable(e: serde_json::Error) -> Error {
+    Error::Argument { op: "state", what: format!("the counters of a checkpoint cannot be read: {e}") }
+}

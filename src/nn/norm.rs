@@ -1,0 +1,161 @@
+//! Batch, layer and spectral normalisation.
+
+use super::layers::Mode;
+use super::{Builder, Id, Init, Params};
+use crate::error::Result;
+use crate::tensor::op::batch_stats;
+use crate::tensor::{Tensor, no_grad};
+use std::cell::RefCell;
+
+/// Mean and variance that batch normalisation uses outside training, per feature.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// `[features]`
+    pub mean: Tensor,
+    /// `[features]`, unbiased
+    pub var: Tensor,
+}
+
+/// Batch normalisation of `[rows, features]` (Ioffe & Szegedy 2015).
+///
+/// Training normalises by the batch's mean and biased variance and moves the running statistics by
+/// `running <- (1 - momentum) running + momentum batch` (variance unbiased); evaluation uses the
+/// running statistics and changes nothing.
+pub struct BatchNorm {
+    w: Id,
+    b: Id,
+    eps: f32,
+    momentum: f32,
+    features: usize,
+    name: String,
+    running: RefCell<Option<Running>>,
+}
+
+impl BatchNorm {
+    /// Scale 1, shift 0; running mean 0, variance 1.
+    pub fn new(builder: &mut Builder, name: &str, features: usize, eps: f32, momentum: f32) -> Self {
+        BatchNorm {
+            w: builder.add(format!("{name}.weight"), &[features], Init::Constant(1.0)),
+            b: builder.add(format!("{name}.bias"), &[features], Init::Constant(0.0)),
+            eps,
+            momentum,
+            features,
+            name: name.into(),
+            running: RefCell::new(None),
+        }
+    }
+
+    /// Its name in the model.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The running statistics (on the parameters' device).
+    pub fn running(&self, p: &Params) -> Result<Running> {
+        if let Some(running) = &*self.running.borrow() {
+            return Ok(running.clone());
+        }
+        let device = p.arena().device();
+        let fresh =
+            Running { mean: Tensor::zeros(&[self.features], device)?, var: Tensor::ones(&[self.features], device)? };
+        *self.running.borrow_mut() = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Puts running statistics back, as after loading a model.
+    pub fn set_running(&self, running: Running) {
+        *self.running.borrow_mut() = Some(running);
+    }
+
+    /// x `[rows, features]`, same shape out.
+    pub fn forward(&self, p: &Params, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let (w, b) = (p.get(self.w), p.get(self.b));
+        let running = self.running(p)?;
+        if mode.is_train() {
+            no_grad(|| {
+                let stats = batch_stats(x)?;
+                let rows = x.size(0) as f32;
+                let unbiased = stats.var.mul_scalar(rows / (rows - 1.0).max(1.0))?;
+                let step = |old: &Tensor, new: &Tensor| {
+                    old.mul_scalar(1.0 - self.momentum)?.add(&new.mul_scalar(self.momentum)?)
+                };
+                self.set_running(Running {
+                    mean: step(&running.mean, &stats.mean)?,
+                    var: step(&running.var, &unbiased)?,
+                });
+                Ok::<(), crate::Error>(())
+            })?;
+            return x.batch_norm(w, b, self.eps);
+        }
+        let scale = w.mul(&running.var.add_scalar(self.eps)?.rsqrt()?)?;
+        let shift = b.sub(&running.mean.mul(&scale)?)?;
+        x.mul(&scale)?.add(&shift)
+    }
+}
+
+/// Layer normalisation over the last axis (Ba et al. 2016).
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm {
+    w: Id,
+    b: Id,
+    eps: f32,
+}
+
+impl LayerNorm {
+    /// Scale 1, shift 0, eps 1e-5.
+    pub fn new(builder: &mut Builder, name: &str, features: usize) -> Self {
+        LayerNorm {
+            w: builder.add(format!("{name}.weight"), &[features], Init::Constant(1.0)),
+            b: builder.add(format!("{name}.bias"), &[features], Init::Constant(0.0)),
+            eps: 1e-5,
+        }
+    }
+
+    /// x `[.., features]`, same shape out.
+    pub fn forward(&self, p: &Params, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(p.get(self.w), p.get(self.b), self.eps)
+    }
+}
+
+/// A weight divided by an estimate of its largest singular value (Miyato et al. 2018).
+pub struct SpectralNorm {
+    /// Left vector `[rows, 1]`, kept from step to step.
+    u: RefCell<Tensor>,
+    iterations: usize,
+}
+
+impl SpectralNorm {
+    /// For a weight of `rows` rows; `u` starts as the unit vector along `start`.
+    pub fn new(start: &Tensor, iterations: usize) -> Result<Self> {
+        let u = start.reshape(&[start.numel(), 1])?;
+        Ok(SpectralNorm { u: RefCell::new(normalise(&u)?), iterations })
+    }
+
+    /// `w / σ(w)`, w `[rows, cols]`; in training the power iteration advances first. The vectors
+    /// count as constants in the gradient.
+    pub fn forward(&self, w: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let (u, v) = no_grad(|| {
+            let mut u = self.u.borrow().clone();
+            let mut v = normalise(&w.t()?.matmul(&u)?)?;
+            if mode.is_train() {
+                for _ in 0..self.iterations {
+                    u = normalise(&w.matmul(&v)?)?;
+                    v = normalise(&w.t()?.matmul(&u)?)?;
+                }
+                *self.u.borrow_mut() = u.clone();
+            }
+            Ok::<_, crate::Error>((u, v))
+        })?;
+        let sigma = u.t()?.matmul(&w.matmul(&v)?)?.reshape(&[])?;
+        w.div(&sigma)
+    }
+
+    /// The left vector `[rows, 1]`.
+    pub fn u(&self) -> Tensor {
+        self.u.borrow().clone()
+    }
+}
+
+fn normalise(v: &Tensor) -> Result<Tensor> {
+    v.div(&v.square()?.sum_all()?.sqrt()?.add_scalar(1e-12)?)
+}

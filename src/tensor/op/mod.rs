@@ -1,0 +1,208 @@
+//! **The op table**: every row of [`Op`] says what can be done to tensors. `forward` (files beside
+//! this one, by family) gives a row its shape rule and its kernel; `vjp` its derivative.
+//!
+//! To add an op: a row here, its `forward`, its arm in `vjp`, a method, a case in `tests/op_table`.
+
+mod elementwise;
+mod fused;
+mod norm;
+mod product;
+mod reduce;
+mod select;
+mod view;
+
+pub use elementwise::{Binary, Unary};
+pub(super) use fused::zinb_grad;
+pub use fused::{MmdKernel, Similarity, Zinb};
+pub(crate) use norm::batch_stats;
+pub use product::{Activation, Sparse};
+pub use reduce::Reduce;
+pub(super) use reduce::arg as reduce_arg;
+pub(super) use select::one_hot;
+pub(super) use view::contiguous as copy_of;
+
+use super::grad::recording;
+use super::{Dtype, Tensor};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// What can be done to tensors. Shapes in brackets; `..` are leading axes.
+#[derive(Clone, Debug)]
+pub enum Op {
+    // ---- elementwise ----
+    /// `f(x)` with scalars `a`, `b`.
+    Unary { f: Unary, a: f32, b: f32 },
+    /// `f(x, y)`, broadcast.
+    Binary(Binary),
+    /// `cond != 0 ? x : y`, broadcast.
+    Select,
+    /// `x` forward, `-weight g` backward (Ganin et al. 2016).
+    GradReverse { weight: f32 },
+    // ---- views and copies ----
+    /// Row-major copy.
+    Contiguous,
+    /// Same elements in row-major order, other shape.
+    Reshape(Vec<usize>),
+    /// Axes in another order.
+    Permute(Vec<usize>),
+    /// Axes of size 1 (or new leading ones) stretched.
+    Expand(Vec<usize>),
+    /// `len` entries along `axis`, from `start`, every `step`-th.
+    Slice { axis: usize, start: usize, step: usize, len: usize },
+    /// Reversed along `axis`.
+    Flip { axis: usize },
+    /// Zeros of `size` along `axis` with `x` at `start`, every `step`-th: the adjoint of `Slice`.
+    Place { axis: usize, start: usize, step: usize, size: usize },
+    /// One after the other along `axis`.
+    Concat { axis: usize },
+    // ---- reductions ----
+    /// Along one axis, which disappears.
+    Reduce { f: Reduce, axis: usize },
+    /// Of everything, to `[]`.
+    ReduceAll(Reduce),
+    /// Running sum along an axis.
+    CumSum { axis: usize },
+    // ---- products ----
+    /// `[.., m, k] x [.., k, n] -> [.., m, n]`, leading axes broadcast.
+    Matmul,
+    /// `act(x wᵀ + b)`, x `[.., k]`, w `[n, k]`, b `[n]`.
+    Linear { act: Activation },
+    /// `act(x wᵀ + b + r)`, r `[.., n]`.
+    LinearResidual { act: Activation },
+    /// `act(s w + b)`, sparse s `[m, k]`, w `[k, n]`, b `[n]`.
+    SparseLinear { s: Arc<Sparse>, act: Activation },
+    /// Sparse `[m, k]` x dense `[k, n]`.
+    SparseMatmul { s: Arc<Sparse> },
+    // ---- rows ----
+    /// Along the last axis.
+    Softmax,
+    /// Along the last axis.
+    LogSoftmax,
+    /// Along the last axis, which disappears.
+    LogSumExp,
+    /// `-sum_j t_j log softmax(z)_j`; z, t `[rows, n] -> [rows]`.
+    CrossEntropy,
+    /// Batch normalisation with the batch's own statistics; x `[rows, n]`, w `[n]`, b `[n]`.
+    BatchNorm { eps: f32 },
+    /// Layer normalisation over the last axis; x `[.., n]`, w `[n]`, b `[n]`.
+    LayerNorm { eps: f32 },
+    // ---- selection ----
+    /// x `[rows, ..]`, idx u32 `[m] -> [m, ..]`.
+    GatherRows,
+    /// x `[m, ..]`, idx u32 `[m] -> [rows, ..]`, summed where indices repeat.
+    AddRows { rows: usize },
+    /// x `[.., n, ..]`, idx u32 `[.., m, ..] -> [.., m, ..]` along `axis`.
+    Gather { axis: usize },
+    /// x, idx u32 `[.., m, ..] -> [.., size, ..]`, summed: the adjoint of `Gather`.
+    AddAlong { axis: usize, size: usize },
+    // ---- fused ----
+    /// Log-likelihood of counts per row, (zero-inflated) negative binomial.
+    Zinb(Zinb),
+    /// Gradients of `Zinb`, number `of` its inputs.
+    ZinbGrad { zinb: Zinb, of: usize },
+    /// `K(x, y) v`; x `[m, d]`, y `[n, d]`, v `[n, p] -> [m, p]`, K never stored.
+    Mmd(MmdKernel),
+    /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, u `[m, p]`, v `[n, p]`.
+    MmdGrad(MmdKernel),
+}
+
+impl Op {
+    /// The row's name, for errors and prints.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Unary { f, .. } => elementwise::unary_name(*f),
+            Op::Binary(f) => elementwise::binary_name(*f),
+            Op::Select => "where",
+            Op::GradReverse { .. } => "grad_reverse",
+            Op::Contiguous => "contiguous",
+            Op::Reshape(_) => "reshape",
+            Op::Permute(_) => "permute",
+            Op::Expand(_) => "expand",
+            Op::Slice { .. } => "slice",
+            Op::Flip { .. } => "flip",
+            Op::Place { .. } => "place",
+            Op::Concat { .. } => "concat",
+            Op::Reduce { f, .. } | Op::ReduceAll(f) => reduce::name(*f),
+            Op::CumSum { .. } => "cumsum",
+            Op::Matmul => "matmul",
+            Op::Linear { .. } => "linear",
+            Op::LinearResidual { .. } => "linear_residual",
+            Op::SparseLinear { .. } => "sparse_linear",
+            Op::SparseMatmul { .. } => "sparse_matmul",
+            Op::Softmax => "softmax",
+            Op::LogSoftmax => "log_softmax",
+            Op::LogSumExp => "logsumexp",
+            Op::CrossEntropy => "cross_entropy",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::GatherRows => "index_select",
+            Op::AddRows { .. } => "index_add",
+            Op::Gather { .. } => "gather",
+            Op::AddAlong { .. } => "scatter_add",
+            Op::Zinb(_) => "zinb",
+            Op::ZinbGrad { .. } => "zinb_grad",
+            Op::Mmd(_) => "mmd",
+            Op::MmdGrad(_) => "mmd_grad",
+        }
+    }
+}
+
+/// Runs an op and, if anything tracked goes in, puts it on the tape.
+pub(super) fn apply(op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
+    if let Some(other) = inputs.iter().find(|t| !t.device().same(inputs[0].device())) {
+        return Err(Error::Argument {
+            op: op.name(),
+            what: format!(
+                "inputs live on \"{}\" and \"{}\"; move them to one device",
+                inputs[0].device().name(),
+                other.device().name()
+            ),
+        });
+    }
+    let out = forward(&op, inputs)?;
+    Ok(match recording() && out.dtype() == Dtype::F32 && inputs.iter().any(|t| t.tracked()) {
+        true => out.with_node(op, inputs.iter().map(|&t| t.clone()).collect()),
+        false => out,
+    })
+}
+
+fn forward(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
+    match op {
+        Op::Unary { f, a, b } => elementwise::unary(op.name(), *f, *a, *b, inputs[0]),
+        Op::Binary(f) => elementwise::binary(op.name(), *f, inputs[0], inputs[1]),
+        Op::Select => elementwise::select(inputs[0], inputs[1], inputs[2]),
+        Op::GradReverse { .. } => Ok(inputs[0].detach()),
+        Op::Contiguous => view::contiguous(inputs[0]),
+        Op::Reshape(shape) => view::reshape(inputs[0], shape),
+        Op::Permute(axes) => view::permute(inputs[0], axes),
+        Op::Expand(shape) => view::expand(inputs[0], shape),
+        Op::Slice { axis, start, step, len } => view::slice(inputs[0], *axis, *start, *step, *len),
+        Op::Flip { axis } => view::flip(inputs[0], *axis),
+        Op::Place { axis, start, step, size } => view::place(inputs[0], *axis, *start, *step, *size),
+        Op::Concat { axis } => view::concat(inputs, *axis),
+        Op::Reduce { f, axis } => reduce::reduce(op.name(), *f, inputs[0], *axis),
+        Op::ReduceAll(f) => reduce::reduce_all(op.name(), *f, inputs[0]),
+        Op::CumSum { axis } => reduce::cumsum(inputs[0], *axis),
+        Op::Matmul => product::matmul(inputs[0], inputs[1]),
+        Op::Linear { act } => product::linear(op.name(), inputs[0], inputs[1], Some(inputs[2]), None, *act),
+        Op::LinearResidual { act } => {
+            product::linear(op.name(), inputs[0], inputs[1], Some(inputs[2]), Some(inputs[3]), *act)
+        }
+        Op::SparseLinear { s, act } => product::sparse(op.name(), s, inputs[0], Some(inputs[1]), *act),
+        Op::SparseMatmul { s } => product::sparse(op.name(), s, inputs[0], None, Activation::None),
+        Op::Softmax => norm::softmax(inputs[0]),
+        Op::LogSoftmax => norm::log_softmax(inputs[0]),
+        Op::LogSumExp => norm::logsumexp(inputs[0]),
+        Op::CrossEntropy => norm::cross_entropy(inputs[0], inputs[1]),
+        Op::BatchNorm { eps } => norm::batch_norm(inputs[0], inputs[1], inputs[2], *eps),
+        Op::LayerNorm { eps } => norm::layer_norm(inputs[0], inputs[1], inputs[2], *eps),
+        Op::GatherRows => select::gather_rows(inputs[0], inputs[1]),
+        Op::AddRows { rows } => select::add_rows(inputs[0], inputs[1], *rows),
+        Op::Gather { axis } => select::gather(inputs[0], inputs[1], *axis),
+        Op::AddAlong { axis, size } => select::add_along(inputs[0], inputs[1], *axis, *size),
+        Op::Zinb(zinb) => fused::zinb(zinb, inputs),
+        Op::Mmd(kernel) => fused::mmd(kernel, inputs[0], inputs[1], inputs[2]),
+        Op::MmdGrad(kernel) => fused::mmd_grad(kernel, inputs[0], inputs[1], inputs[2], inputs[3]),
+        Op::ZinbGrad { .. } => unreachable!("made together with its siblings in fused::zinb_grad"),
+    }
+}
