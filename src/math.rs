@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod counts;
 mod erf;
 mod exp;
 mod gamma;
@@ -22,6 +23,7 @@ mod pow;
 mod trig;
 
 pub use activation::{elu, leaky_relu, log_sigmoid, relu, sigmoid, softplus, tanh};
+pub use counts::{nb_count, nb_zero, stirling_error, stirling_error_above_one, zinb_count, zinb_zero};
 pub use erf::{erf, erfc, ndtr};
 pub use exp::{exp, exp2, expm1};
 pub use gamma::{digamma, digamma_positive, lgamma, lgamma_positive, trigamma};

@@ -14,6 +14,7 @@ pub mod simd;
 pub mod spmm;
 pub mod sums;
 pub mod threads;
+pub mod zinb;
 
 use crate::backend::{Backend, Buffer, Call, host};
 use crate::error::{Error, Result};
@@ -43,6 +44,7 @@ impl Cpu {
             &reduce::KERNELS,
             &sgld::KERNELS,
             &spmm::KERNELS,
+            &zinb::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Cpu { kernels, threads: Threads::new(threads) }

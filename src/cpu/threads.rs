@@ -61,7 +61,8 @@ impl Threads {
 
     /// [`Threads::rows`] over several outputs at once: calls `f(first_row, pieces)` with the same run
     /// of whole rows of each. Row `r` of output `k` has `row_lens[k]` elements (0: the output has
-    /// none, its piece is empty); the first output says how many rows there are.
+    /// none, its piece is empty); the first output says how many rows there are. Another output may
+    /// end within the last row.
     pub fn rows_of<T: Send, const N: usize>(
         &self,
         mut outs: [&mut [T]; N],
@@ -85,7 +86,10 @@ impl Threads {
         while first < rows {
             let take = per.min(rows - first);
             let run: [&mut [T]; N] = std::array::from_fn(|k| {
-                outs[k].split_off_mut(..take * row_lens[k]).expect("every output has all the rows")
+                let all = std::mem::take(&mut outs[k]);
+                let (run, rest) = all.split_at_mut((take * row_lens[k]).min(all.len()));
+                outs[k] = rest;
+                run
             });
             runs.push(Mutex::new(Some((first, run))));
             first += take;

@@ -14,6 +14,7 @@ pub mod random;
 pub mod reduce;
 pub mod sgld;
 pub mod spmm;
+pub mod zinb;
 
 pub use layout::{Layout, MAX_RANK};
 

@@ -12,6 +12,7 @@ pub mod random;
 pub mod reduce;
 pub mod sgld;
 pub mod spmm;
+pub mod zinb;
 
 use crate::backend::{Backend, Buffer, Call, host};
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ impl Reference {
             &reduce::KERNELS,
             &sgld::KERNELS,
             &spmm::KERNELS,
+            &zinb::KERNELS,
         ];
         let kernels = families.iter().copied().flatten().map(|(kernel, f)| (kernel.name, *f)).collect();
         Reference { kernels }

@@ -9,3 +9,4 @@ mod random;
 mod reduce;
 mod sgld;
 mod spmm;
+mod zinb;
