@@ -3,6 +3,10 @@
 //! May use: `backend`, `reference`, `cpu`. Nothing above knows which backend it runs on.
 #![forbid(unsafe_code)]
 
+mod check;
+
+pub use check::{Check, self_check};
+
 use crate::backend::{Backend, Buffer, Call};
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};

@@ -8,8 +8,10 @@
 //! error.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod common;
 mod completions;
+mod devices;
 mod evaluate;
 mod inspect;
 mod output;
@@ -38,6 +40,8 @@ struct Cli {
 enum Command {
     Inspect(inspect::Args),
     Evaluate(evaluate::Args),
+    Devices(devices::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(completions::ManArgs),
@@ -69,6 +73,8 @@ fn run(cli: Cli) -> Result<()> {
     let result = match &cli.command {
         Command::Inspect(args) => inspect::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),
+        Command::Devices(args) => devices::run(args, &mut session),
+        Command::Bench(args) => bench::run(args, &mut session),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => completions::man(args),
     };
