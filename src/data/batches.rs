@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_pass_shows_every_item_at_most_once_and_passes_differ() {
         let mut batches = cycle(103, 10);
-        let mut pass =
+        let pass =
             |batches: &mut BatchStream| -> Vec<u32> { (0..10).flat_map(|_| batches.next_batch().to_vec()).collect() };
         let first = pass(&mut batches);
         let second = pass(&mut batches);
