@@ -21,6 +21,7 @@ mod gamma;
 mod log;
 mod pow;
 mod trig;
+pub mod wide;
 
 pub use activation::{elu, leaky_relu, log_sigmoid, relu, sigmoid, softplus, tanh};
 pub use counts::{nb_count, nb_zero, stirling_error, stirling_error_above_one, zinb_count, zinb_zero};

@@ -85,6 +85,12 @@ pub fn uniform_open0_from(word: u32) -> f32 {
     ((word >> 8) + 1) as f32 * 5.960_464_5e-8
 }
 
+/// A 53-bit uniform number in [0, 1) from two words, exact.
+#[inline(always)]
+pub fn uniform53_from(a: u32, b: u32) -> f64 {
+    (f64::from(a >> 5) * 67_108_864.0 + f64::from(b >> 6)) / 9_007_199_254_740_992.0
+}
+
 /// Two independent standard normal numbers from two words (Box-Muller).
 #[inline(always)]
 pub fn normal_from(a: u32, b: u32) -> (f32, f32) {
@@ -176,3 +182,6 @@ impl Stream {
         Rng::new(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

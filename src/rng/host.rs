@@ -1,6 +1,10 @@
 //! Sequential random numbers for host code: the words of one [`Stream`] in order.
+//!
+//! The distributions compute in binary64 with [`crate::math::wide`], not with the platform's
+//! functions, so a simulated data set is the same on every machine.
 
 use super::Stream;
+use crate::math::wide;
 
 /// Reads the words of a stream one after the other. Cloning forks the position.
 #[derive(Clone, Debug)]
@@ -9,11 +13,13 @@ pub struct Rng {
     block: u32,
     words: [u32; 4],
     used: usize,
+    /// The second normal number of a pair, not yet asked for.
+    spare: Option<f64>,
 }
 
 impl Rng {
     pub fn new(stream: Stream) -> Self {
-        Rng { stream, block: 0, words: [0; 4], used: 4 }
+        Rng { stream, block: 0, words: [0; 4], used: 4, spare: None }
     }
 
     /// The next 32-bit word. After 2^34 words the reader goes on in the next part.
@@ -37,8 +43,8 @@ impl Rng {
 
     /// Uniform in [0, 1), 53 bits of two words.
     pub fn uniform53(&mut self) -> f64 {
-        let (a, b) = (self.word() >> 5, self.word() >> 6);
-        (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
+        let a = self.word();
+        super::uniform53_from(a, self.word())
     }
 
     /// A whole number in `0..n` by multiply and shift: `floor(w n / 2^32)`. The chance of a value
@@ -72,5 +78,127 @@ impl Rng {
         }
         pool.truncate(k);
         pool
+    }
+
+    /// Standard normal (Box-Muller on 53-bit uniforms).
+    pub fn normal(&mut self) -> f64 {
+        if let Some(z) = self.spare.take() {
+            return z;
+        }
+        let r = (-2.0 * wide::ln(1.0 - self.uniform53())).sqrt();
+        let (s, c) = wide::sincos_2pi(self.uniform53());
+        self.spare = Some(r * s);
+        r * c
+    }
+
+    /// Exponential with mean 1.
+    pub fn exponential(&mut self) -> f64 {
+        -wide::ln(1.0 - self.uniform53())
+    }
+
+    /// Gamma with the given shape and scale 1 (Marsaglia and Tsang 2000, doi:10.1145/358407.358414);
+    /// a shape below 1 is reached from `shape + 1` by a power of a uniform. 0 for a shape of 0.
+    pub fn gamma(&mut self, shape: f64) -> f64 {
+        if shape.is_nan() || shape <= 0.0 {
+            return 0.0;
+        }
+        if shape < 1.0 {
+            let g = self.gamma(shape + 1.0);
+            return g * wide::exp(wide::ln(1.0 - self.uniform53()) / shape);
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let z = self.normal();
+            let t = 1.0 + c * z;
+            if t <= 0.0 {
+                continue;
+            }
+            let v = t * t * t;
+            if wide::ln(1.0 - self.uniform53()) < 0.5 * z * z + d - d * v + d * wide::ln(v) {
+                return d * v;
+            }
+        }
+    }
+
+    /// Beta.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        let (x, y) = (self.gamma(a), self.gamma(b));
+        if x + y > 0.0 { x / (x + y) } else { f64::from(self.uniform() < (a / (a + b)) as f32) }
+    }
+
+    /// Dirichlet: proportions that sum to 1, one per entry of `alpha`.
+    pub fn dirichlet(&mut self, alpha: &[f64]) -> Vec<f64> {
+        let draws: Vec<f64> = alpha.iter().map(|&a| self.gamma(a)).collect();
+        let total: f64 = draws.iter().sum();
+        if total > 0.0 {
+            return draws.iter().map(|g| g / total).collect();
+        }
+        // All underflowed: with such small weights one entry has everything.
+        let sum: f64 = alpha.iter().sum();
+        let mut left = self.uniform53() * sum;
+        let chosen = alpha.iter().position(|&a| {
+            left -= a;
+            left < 0.0
+        });
+        let chosen = chosen.unwrap_or(alpha.len().saturating_sub(1));
+        (0..alpha.len()).map(|i| f64::from(u8::from(i == chosen))).collect()
+    }
+
+    /// Poisson. Below a mean of 10 by multiplying uniforms (Knuth), above by transformed rejection
+    /// (Hormann 1993, PTRS, doi:10.1016/0167-6687(93)90997-4). 0 for a mean that is not positive.
+    pub fn poisson(&mut self, mean: f64) -> u64 {
+        if mean.is_nan() || mean <= 0.0 {
+            return 0;
+        }
+        if mean < 10.0 {
+            let floor = wide::exp(-mean);
+            let (mut product, mut k) = (self.uniform53(), 0);
+            while product > floor {
+                product *= self.uniform53();
+                k += 1;
+            }
+            return k;
+        }
+        let (root, log_mean) = (mean.sqrt(), wide::ln(mean));
+        let b = 0.931 + 2.53 * root;
+        let a = -0.059 + 0.02483 * b;
+        let inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
+        let v_r = 0.9277 - 3.6224 / (b - 2.0);
+        loop {
+            let u = self.uniform53() - 0.5;
+            let v = 1.0 - self.uniform53();
+            let us = 0.5 - u.abs();
+            let k = ((2.0 * a / us + b) * u + mean + 0.43).floor();
+            if us >= 0.07 && v <= v_r {
+                return k as u64;
+            }
+            if k < 0.0 || (us < 0.013 && v > us) {
+                continue;
+            }
+            let left = wide::ln(v) + wide::ln(inverse_alpha) - wide::ln(a / (us * us) + b);
+            if left <= -mean + k * log_mean - wide::lgamma(k + 1.0) {
+                return k as u64;
+            }
+        }
+    }
+
+    /// Negative binomial counts with mean `mu` and inverse dispersion `theta`: Poisson of a gamma.
+    pub fn negative_binomial(&mut self, mu: f64, theta: f64) -> u64 {
+        let rate = self.gamma(theta) * mu / theta;
+        self.poisson(rate)
+    }
+
+    /// An index with probability proportional to its weight; 0 if none is positive.
+    pub fn categorical(&mut self, weights: &[f64]) -> usize {
+        let total: f64 = weights.iter().sum();
+        let mut left = self.uniform53() * total;
+        for (i, &w) in weights.iter().enumerate() {
+            left -= w;
+            if left < 0.0 {
+                return i;
+            }
+        }
+        weights.iter().rposition(|&w| w > 0.0).unwrap_or(0)
     }
 }

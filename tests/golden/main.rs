@@ -7,6 +7,8 @@
 mod chi2;
 mod metrics;
 mod preprocess;
+mod rng;
+mod special;
 mod store;
 
 #[test]
