@@ -12,6 +12,7 @@ pub mod random;
 pub mod reduce;
 pub mod sgld;
 pub mod simd;
+pub mod softmax;
 pub mod spmm;
 pub mod sums;
 pub mod threads;
@@ -44,6 +45,7 @@ impl Cpu {
             &random::KERNELS,
             &reduce::KERNELS,
             &sgld::KERNELS,
+            &softmax::KERNELS,
             &spmm::KERNELS,
             &zinb::KERNELS,
         ];

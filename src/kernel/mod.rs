@@ -13,6 +13,7 @@ pub mod optim;
 pub mod random;
 pub mod reduce;
 pub mod sgld;
+pub mod softmax;
 pub mod spmm;
 pub mod zinb;
 

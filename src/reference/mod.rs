@@ -11,6 +11,7 @@ pub mod optim;
 pub mod random;
 pub mod reduce;
 pub mod sgld;
+pub mod softmax;
 pub mod spmm;
 pub mod zinb;
 
@@ -38,6 +39,7 @@ impl Reference {
             &random::KERNELS,
             &reduce::KERNELS,
             &sgld::KERNELS,
+            &softmax::KERNELS,
             &spmm::KERNELS,
             &zinb::KERNELS,
         ];

@@ -8,5 +8,6 @@ mod optim;
 mod random;
 mod reduce;
 mod sgld;
+mod softmax;
 mod spmm;
 mod zinb;
