@@ -11,6 +11,7 @@ pub mod h5ad;
 pub mod matrix;
 pub mod preprocess;
 pub mod select;
+pub mod simulate;
 pub mod table;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
