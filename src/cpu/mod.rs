@@ -7,6 +7,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod gemm;
 mod lanes;
+pub mod norm;
 pub mod optim;
 pub mod random;
 pub mod reduce;
@@ -41,6 +42,7 @@ impl Cpu {
             &elementwise::KERNELS,
             &gather::KERNELS,
             &gemm::KERNELS,
+            &norm::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
             &reduce::KERNELS,

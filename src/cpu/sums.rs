@@ -78,6 +78,17 @@ pub fn store(out: &mut [f32], start: usize, count: usize, group: &Group) {
     }
 }
 
+/// The first `count` values, then zeros.
+#[inline(always)]
+pub fn keep(mut x: Group, count: usize) -> Group {
+    if count < WIDTH {
+        for (i, v) in x.iter_mut().enumerate() {
+            *v = if (i as u32) < count as u32 { *v } else { 0.0 };
+        }
+    }
+    x
+}
+
 /// `f` of each value.
 #[inline(always)]
 pub fn map(mut x: Group, f: impl Fn(f32) -> f32) -> Group {

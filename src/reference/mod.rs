@@ -7,6 +7,7 @@
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod norm;
 pub mod optim;
 pub mod random;
 pub mod reduce;
@@ -35,6 +36,7 @@ impl Reference {
             &elementwise::KERNELS,
             &gather::KERNELS,
             &gemm::KERNELS,
+            &norm::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
             &reduce::KERNELS,

@@ -4,6 +4,7 @@ mod elementwise;
 mod gather;
 mod gemm;
 mod harness;
+mod norm;
 mod optim;
 mod random;
 mod reduce;
