@@ -33,7 +33,8 @@ fn reference_data(n: usize, seed: u64) -> (Cells, Cells) {
     let (classes, d) = (9usize, 50usize);
     let mut rng = Stream::new(seed, stream::SIMULATE).rng();
     // Dirichlet(1.5) from gamma(1.5) = gamma(1/2) + gamma(1).
-    let mut weights: Vec<f64> = (0..classes).map(|_| 0.5 * normal(&mut rng).powi(2) - (1.0 - rng.uniform53()).ln()).collect();
+    let mut weights: Vec<f64> =
+        (0..classes).map(|_| 0.5 * normal(&mut rng).powi(2) - (1.0 - rng.uniform53()).ln()).collect();
     let total: f64 = weights.iter().sum();
     weights.iter_mut().for_each(|w| *w = (*w / total).max(0.03));
     let total: f64 = weights.iter().sum();
@@ -103,10 +104,10 @@ fn check_01_energy_gradient_matches_central_differences() {
         let device = Device::cpu(1);
         let network = Network::new(&net(&[32, 16], &[1, 1], act), d, 5, 7, &device).unwrap();
         let x = Tensor::from_slice(&normals(rows * d, 1), &[rows, d], &device).unwrap().variable();
-        let objectives: [&dyn Fn(&Tensor) -> Result<Tensor>; 2] = [
-            &|x| network.score(x, &Mode::eval())?.sum_all(),
-            &|x| network.logits(x, &Mode::eval())?.narrow(1, 2, 1)?.sum_all(),
-        ];
+        let objectives: [&dyn Fn(&Tensor) -> Result<Tensor>; 2] =
+            [&|x| network.score(x, &Mode::eval())?.sum_all(), &|x| {
+                network.logits(x, &Mode::eval())?.narrow(1, 2, 1)?.sum_all()
+            }];
         for f in objectives {
             let g = grad(&[&f(&x).unwrap()], &[&x], false).unwrap().remove(0).to_vec().unwrap();
             // Along the gradient, where the directional derivative is largest.
@@ -192,7 +193,8 @@ fn check_06_closed_gate_equals_cross_entropy_alone() {
         config.optim.epochs = 1000;
         config.loss.sample_when_off = sample_when_off;
         config.loss.w_x = w_x;
-        let mut t = Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 8, 5, &Device::cpu(1)).unwrap();
+        let mut t =
+            Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 8, 5, &Device::cpu(1)).unwrap();
         (0..200).for_each(|_| drop(t.step().unwrap()));
         let state = t.state().unwrap();
         (params_bits(&t), state.tensors["optimizer.0"].clone(), state.tensors["optimizer.1"].clone())
@@ -212,7 +214,8 @@ fn check_07_gate_rate_and_off_iterations() {
     let after_one = |p_on: f64| {
         let mut config = prototype(Clip::Elu, p_on, 1.0);
         config.sgld.steps = 2;
-        let mut t = Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 8, off, &Device::cpu(1)).unwrap();
+        let mut t =
+            Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 8, off, &Device::cpu(1)).unwrap();
         let log = t.step().unwrap();
         assert!(!log.gate && log.generative.is_some(), "sampled and logged, not back-propagated");
         params_bits(&t)
@@ -312,7 +315,8 @@ fn check_12_divergence_by_clipping_function() {
     let run = |clip, p_on, seed| {
         let (train, valid) = reference_data(5000, seed);
         let device = Device::cpu(2);
-        let mut t = Trainer::new(prototype(clip, p_on, 10.0), Select::Accuracy, train, valid, 8, seed, &device).unwrap();
+        let mut t =
+            Trainer::new(prototype(clip, p_on, 10.0), Select::Accuracy, train, valid, 8, seed, &device).unwrap();
         run_epochs(&mut t).unwrap();
         t
     };
@@ -320,7 +324,10 @@ fn check_12_divergence_by_clipping_function() {
     let diverged = unclipped.iter().filter(|t| t.divergence().at.is_some()).count();
     println!("unclipped: {:?}", unclipped.iter().map(|t| t.divergence().at).collect::<Vec<_>>());
     assert!(diverged >= 2, "{diverged} of 3 unclipped runs diverged");
-    assert!(unclipped.iter().filter(|t| t.divergence().at.is_some()).all(|t| t.best().is_some()), "no checkpoint before");
+    assert!(
+        unclipped.iter().filter(|t| t.divergence().at.is_some()).all(|t| t.best().is_some()),
+        "no checkpoint before"
+    );
     for (clip, p_on) in [(Clip::Elu, 1.0), (Clip::Elu, 0.25)] {
         let t = run(clip, p_on, 0);
         let accuracy = t.best().unwrap().log.valid_accuracy;
@@ -377,9 +384,7 @@ fn check_13_two_dimensional_mixture() {
         let device = Device::cpu(2);
         let mut t = Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 4, 1, &device).unwrap();
         run_epochs(&mut t).unwrap();
-        let score = |x: &[f32]| {
-            evaluate::readings(&evaluate::logits(t.network(), x, &device).unwrap()).log_px
-        };
+        let score = |x: &[f32]| evaluate::readings(&evaluate::logits(t.network(), x, &device).unwrap()).log_px;
         let inside = score(&valid.x);
         [&far, &origin].map(|outside| {
             let outside = score(outside);

@@ -6,8 +6,11 @@
 
 pub mod annotated;
 pub mod batches;
+pub mod check;
 pub mod csr;
+pub mod genes;
 pub mod h5ad;
+pub mod labels;
 pub mod matrix;
 pub mod preprocess;
 pub mod select;
@@ -16,5 +19,7 @@ pub mod table;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
 pub use csr::Csr;
+pub use genes::GeneMatch;
+pub use labels::Labels;
 pub use matrix::{Dense, Matrix};
 pub use table::{Categorical, Column, Table};

@@ -1,0 +1,308 @@
+//! What a matrix holds, and what is wrong with it, in one line each: what, where, what to do.
+//!
+//! May use: `error`, the data types. [`describe`] looks and judges; the `require_*` functions turn
+//! what a caller cannot use into an error.
+#![forbid(unsafe_code)]
+
+use super::matrix::Matrix;
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+
+/// What kind of values a matrix holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Content {
+    /// No cells, no genes, or nothing but zeros.
+    Empty,
+    /// Whole numbers, none negative.
+    Counts,
+    /// Scaled to a common total (`None`: genes were chosen afterwards, so the totals differ).
+    Normalised { target: Option<f64> },
+    /// The same, then `ln(1 + x)`.
+    Log1p { target: Option<f64> },
+    /// With negative values: centred, or a residual.
+    Scaled,
+    /// Not negative, not whole, and neither of the above.
+    Fractional,
+    /// Holds NaN or an infinity.
+    NotFinite,
+}
+
+impl Content {
+    /// One or two words for a listing.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Content::Empty => "empty",
+            Content::Counts => "counts",
+            Content::Normalised { .. } => "normalised",
+            Content::Log1p { .. } => "log1p normalised",
+            Content::Scaled => "scaled",
+            Content::Fractional => "fractional",
+            Content::NotFinite => "not finite",
+        }
+    }
+}
+
+/// An entry of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry {
+    pub row: usize,
+    pub column: usize,
+    pub value: f32,
+}
+
+/// What [`describe`] saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    pub content: Content,
+    /// Why it is taken for that.
+    pub evidence: String,
+    /// Smallest and largest finite value, zeros included.
+    pub range: (f32, f32),
+    /// Entries that are not 0.
+    pub nonzero: usize,
+    /// The first NaN or infinity.
+    pub not_finite: Option<Entry>,
+    pub negative: Option<Entry>,
+    pub fractional: Option<Entry>,
+    /// Cells without any value above 0 (nor below).
+    pub empty_cells: Vec<usize>,
+}
+
+/// Looks at every entry and says what the matrix holds.
+pub fn describe(matrix: &Matrix) -> Description {
+    let mut seen = Description {
+        content: Content::Empty,
+        evidence: String::new(),
+        range: (0.0, 0.0),
+        nonzero: 0,
+        not_finite: None,
+        negative: None,
+        fractional: None,
+        empty_cells: Vec::new(),
+    };
+    for row in 0..matrix.n_rows() {
+        let before = seen.nonzero;
+        matrix.for_each_in_row(row, |column, value| {
+            let entry = || Some(Entry { row, column, value });
+            if value == 0.0 {
+                return;
+            }
+            seen.nonzero += 1;
+            if !value.is_finite() {
+                seen.not_finite = seen.not_finite.or_else(entry);
+                return;
+            }
+            seen.range = (seen.range.0.min(value), seen.range.1.max(value));
+            if value < 0.0 {
+                seen.negative = seen.negative.or_else(entry);
+            }
+            if value.fract() != 0.0 {
+                seen.fractional = seen.fractional.or_else(entry);
+            }
+        });
+        if seen.nonzero == before {
+            seen.empty_cells.push(row);
+        }
+    }
+    (seen.content, seen.evidence) = judge(matrix, &seen);
+    seen
+}
+
+fn judge(matrix: &Matrix, seen: &Description) -> (Content, String) {
+    let high = seen.range.1;
+    if let Some(entry) = seen.not_finite {
+        return (Content::NotFinite, format!("holds the value {}", entry.value));
+    }
+    if seen.nonzero == 0 {
+        return (Content::Empty, format!("{} cells x {} genes, all zero", matrix.n_rows(), matrix.n_cols()));
+    }
+    if let Some(entry) = seen.negative {
+        return (Content::Scaled, format!("negative values down to {}, as {}", seen.range.0, entry.value));
+    }
+    let Some(fractional) = seen.fractional else {
+        return (Content::Counts, format!("whole numbers from 0 to {high}"));
+    };
+    if let Some(total) = common_total(matrix, f64::from) {
+        return (Content::Normalised { target: Some(total) }, format!("every cell sums to {}", rounded(total)));
+    }
+    if high < 50.0
+        && let Some(total) = common_total(matrix, |v| f64::from(v).exp_m1())
+    {
+        let evidence = format!("every cell sums to {} after expm1", rounded(total));
+        return (Content::Log1p { target: Some(total) }, evidence);
+    }
+    if high < 50.0 && whole_multiples(matrix, |v| f64::from(v).exp_m1()) {
+        let evidence = "in each cell, expm1 of the values are multiples of the smallest".to_owned();
+        return (Content::Log1p { target: None }, evidence);
+    }
+    if whole_multiples(matrix, f64::from) {
+        return (Content::Normalised { target: None }, "in each cell, values are multiples of the smallest".to_owned());
+    }
+    (Content::Fractional, format!("values up to {high} that are not whole, as {}", fractional.value))
+}
+
+/// The total of `f(value)` that all filled cells share to one part in a thousand.
+fn common_total(matrix: &Matrix, f: impl Fn(f32) -> f64) -> Option<f64> {
+    let totals = (0..matrix.n_rows()).map(|row| {
+        let mut total = 0.0;
+        matrix.for_each_in_row(row, |_, value| total += f(value));
+        total
+    });
+    let filled: Vec<f64> = totals.filter(|&t| t > 0.0).collect();
+    if filled.len() < 2 {
+        return None; // one cell shares its total with nobody
+    }
+    let mean = filled.iter().sum::<f64>() / filled.len() as f64;
+    filled.iter().all(|t| (t - mean).abs() <= 1e-3 * mean).then_some(mean)
+}
+
+/// Whether, in nine of ten of the first cells, nearly all `f(value)` are whole multiples of the
+/// cell's smallest: what dividing counts by a total leaves behind.
+fn whole_multiples(matrix: &Matrix, f: impl Fn(f32) -> f64) -> bool {
+    let (mut looked, mut fit) = (0, 0);
+    for row in 0..matrix.n_rows() {
+        let mut values = Vec::new();
+        matrix.for_each_in_row(row, |_, value| {
+            if value > 0.0 {
+                values.push(f(value));
+            }
+        });
+        let unit = values.iter().copied().fold(f64::INFINITY, f64::min);
+        // A few multiples could be chance, and far multiples drown in rounding.
+        values.retain(|v| *v < 200.0 * unit);
+        let more = values.iter().filter(|v| **v > 1.5 * unit).count();
+        if more < 3 {
+            continue;
+        }
+        let whole = values.iter().filter(|v| (*v / unit - (*v / unit).round()).abs() < 0.01).count();
+        looked += 1;
+        fit += usize::from(whole * 20 >= values.len() * 19);
+        if looked == 200 {
+            break;
+        }
+    }
+    looked > 0 && fit * 10 >= looked * 9
+}
+
+fn rounded(total: f64) -> f64 {
+    (total * 100.0).round() / 100.0
+}
+
+/// Names for messages: which file and matrix, its cells and genes.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// As in `"query.h5ad: X"` or `"query.h5ad: layer \"counts\""`.
+    pub place: &'a str,
+    pub cells: &'a [String],
+    pub genes: &'a [String],
+}
+
+impl Names<'_> {
+    fn not_counts(&self, entry: Entry, fix: String) -> Error {
+        Error::NotCounts {
+            place: self.place.into(),
+            value: entry.value,
+            cell: self.cells.get(entry.row).cloned().unwrap_or_default(),
+            gene: self.genes.get(entry.column).cloned().unwrap_or_default(),
+            fix,
+        }
+    }
+}
+
+/// Fails if there are no cells, no genes, or nothing but zeros.
+pub fn require_filled(seen: &Description, names: Names) -> Result<()> {
+    if names.cells.is_empty() || names.genes.is_empty() || seen.nonzero == 0 {
+        let what = match (names.cells.len(), names.genes.len()) {
+            (n, m) if n == 0 || m == 0 => format!("the matrix is empty ({n} cells x {m} genes)"),
+            (n, m) => format!("the matrix holds nothing but zeros ({n} cells x {m} genes)"),
+        };
+        return Err(Error::data(names.place, what, "check the file, or choose another matrix with --layer"));
+    }
+    Ok(())
+}
+
+/// Fails at the first NaN or infinity.
+pub fn require_finite(seen: &Description, names: Names) -> Result<()> {
+    let Some(entry) = seen.not_finite else { return Ok(()) };
+    let (cell, gene) = (names.cells.get(entry.row), names.genes.get(entry.column));
+    let what = format!(
+        "value {} at cell {}, gene {} is not a number that can be used",
+        entry.value,
+        cell.map_or("?", String::as_str),
+        gene.map_or("?", String::as_str)
+    );
+    Err(Error::data(names.place, what, "replace or remove such values"))
+}
+
+/// Fails at the first value that is not a count. `layers` are the other matrices of the file, to
+/// suggest one of them.
+pub fn require_counts(seen: &Description, names: Names, layers: &[String]) -> Result<()> {
+    let first = [seen.not_finite, seen.negative, seen.fractional].into_iter().flatten();
+    let Some(entry) = first.min_by_key(|entry| (entry.row, entry.column)) else { return Ok(()) };
+    let hint =
+        layers.iter().find(|name| ["counts", "raw_counts", "raw", "umi"].contains(&name.to_lowercase().as_str()));
+    let fix = match (hint, layers.first()) {
+        (Some(name), _) | (None, Some(name)) => format!("raw counts are needed, try --layer {name}"),
+        (None, None) => "raw counts are needed, give a file that holds them".to_owned(),
+    };
+    Err(names.not_counts(entry, fix))
+}
+
+/// Fails if the matrix holds anything but log1p-normalised values; the reverse of
+/// [`require_counts`].
+pub fn require_log1p(seen: &Description, names: Names) -> Result<()> {
+    if matches!(seen.content, Content::Log1p { .. }) {
+        return Ok(());
+    }
+    let what = format!("holds {} values ({}), not log1p-normalised ones", seen.content.name(), seen.evidence);
+    let fix = match seen.content {
+        Content::Counts | Content::Normalised { .. } => "run cytograd preprocess on it first",
+        _ => "give a file with log1p-normalised values, or one with raw counts to cytograd preprocess",
+    };
+    Err(Error::data(names.place, what, fix))
+}
+
+/// Fails if a cell has no counts.
+pub fn require_no_empty_cells(seen: &Description, names: Names) -> Result<()> {
+    let Some(&first) = seen.empty_cells.first() else { return Ok(()) };
+    let cell = names.cells.get(first).map_or("?", String::as_str);
+    let what = match seen.empty_cells.len() {
+        1 => format!("cell {cell} has no counts"),
+        n => format!("{n} cells have no counts, the first is {cell}"),
+    };
+    Err(Error::data(names.place, what, "remove them, for instance with cytograd preprocess --min-genes 1"))
+}
+
+/// Names that occur more than once, in order of their second occurrence, with how often.
+pub fn duplicates(names: &[String]) -> Vec<(&str, usize)> {
+    let mut counts: HashMap<&str, usize> = HashMap::with_capacity(names.len());
+    let mut repeated = Vec::new();
+    for name in names {
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        if *count == 2 {
+            repeated.push(name.as_str());
+        }
+    }
+    repeated.into_iter().map(|name| (name, counts[name])).collect()
+}
+
+/// Fails if cell names repeat (`kind` `"cell"`) or gene names do (`"gene"`).
+pub fn require_unique(names: &[String], kind: &str, place: &str) -> Result<()> {
+    let repeated = duplicates(names);
+    let Some((name, count)) = repeated.first() else { return Ok(()) };
+    let more = match repeated.len() - 1 {
+        0 => String::new(),
+        n => format!(", and {n} more names repeat"),
+    };
+    let axis = if kind == "gene" { "var" } else { "obs" };
+    Err(Error::data(
+        place,
+        format!("{kind} name \"{name}\" occurs {count} times{more}"),
+        format!("make them unique ({axis}_names_make_unique in anndata)"),
+    ))
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;
