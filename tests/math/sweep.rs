@@ -68,10 +68,17 @@ fn spacing(v: f64) -> f64 {
     2f64.powi(exponent - 23)
 }
 
+/// The distance of `y` from `want` in spacings there.
+pub fn ulps(y: f32, want: f64) -> f64 {
+    (f64::from(y) - want).abs() / spacing(want)
+}
+
 #[derive(Clone, Copy, Default)]
 struct Worst {
     ulp: f64,
     at: u32,
+    /// Largest error of a value below 1 whose bound is absolute; such values have no ulp count.
+    absolute: f64,
     sum: f64,
     count: u64,
     /// Arguments whose error exceeds the bound, and the first of them.
@@ -83,7 +90,16 @@ impl Worst {
     fn join(self, o: Worst) -> Worst {
         let (ulp, at) = if o.ulp > self.ulp { (o.ulp, o.at) } else { (self.ulp, self.at) };
         let first = if self.beyond > 0 { self.first } else { o.first };
-        Worst { ulp, at, sum: self.sum + o.sum, count: self.count + o.count, beyond: self.beyond + o.beyond, first }
+        let absolute = self.absolute.max(o.absolute);
+        Worst {
+            ulp,
+            at,
+            absolute,
+            sum: self.sum + o.sum,
+            count: self.count + o.count,
+            beyond: self.beyond + o.beyond,
+            first,
+        }
     }
 }
 
@@ -130,7 +146,13 @@ pub fn sweep_where(
             f(&x, &mut y);
             let mut worst = Worst::default();
             for (&x, &y) in x.iter().zip(&y) {
-                let (ulp, fine) = judge(x, y, oracle(f64::from(x)), bound);
+                let want = oracle(f64::from(x));
+                let (ulp, fine) = judge(x, y, want, bound);
+                let small = bound.absolute > 0.0 && want.abs() < 1.0;
+                if small {
+                    worst.absolute = worst.absolute.max((f64::from(y) - want).abs());
+                }
+                let ulp = if small && fine { 0.0 } else { ulp };
                 worst.sum += ulp;
                 worst.count += 1;
                 if ulp > worst.ulp {
@@ -148,11 +170,12 @@ pub fn sweep_where(
         .reduce(Worst::default, Worst::join);
     let show = |bits: u32| format!("{:e} ({bits:#010x})", f32::from_bits(bits));
     println!(
-        "{name:<20} max {:.3} ulp at {}, mean {:.4} ulp, {} arguments",
+        "{name:<22} max {:.3} ulp at {}, mean {:.4} ulp, {} arguments{}",
         worst.ulp,
         show(worst.at),
         worst.sum / worst.count as f64,
-        worst.count
+        worst.count,
+        if bound.absolute > 0.0 { format!(", {:.2e} below 1", worst.absolute) } else { String::new() }
     );
     assert!(worst.beyond == 0, "{name}: {} arguments beyond the bound, first {}", worst.beyond, show(worst.first));
 }
