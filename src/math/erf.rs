@@ -1,5 +1,7 @@
 //! The error function, its complement and the normal distribution function.
 
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use super::exp::{exp, expm1_reduced, reduce_pair, scale};
 use super::{power_of_two, select, with_sign};
 
@@ -74,7 +76,7 @@ fn erfc_positive(h: f32, l: f32, shift: i32) -> f32 {
     let e = expm1_reduced(r);
     let far = scale(g + g.mul_add(e, g_rest), n + shift);
     // erf(h + l) = erf h + 2/sqrt(pi) e^-s l
-    let slope = s.mul_add(s.mul_add(0.564_189_6, -1.128_379_2), 1.128_379_2);
+    let slope = s.mul_add(s.mul_add(0.5 * FRAC_2_SQRT_PI, -FRAC_2_SQRT_PI), FRAC_2_SQRT_PI);
     let near = l.mul_add(-slope, 1.0 - erf_small(h));
     select(h < 0.75, near * power_of_two(shift), far)
 }
@@ -92,8 +94,8 @@ pub fn ndtr(x: f32) -> f32 {
     // |x| / sqrt 2 = h + l; sqrt(1/2) = 0.70710677 + 1.2101617e-8
     let a = x.abs();
     let a = select(a > 15.0, 15.0, a);
-    let h = a * std::f32::consts::FRAC_1_SQRT_2;
-    let l = a.mul_add(1.210_161_7e-8, a.mul_add(std::f32::consts::FRAC_1_SQRT_2, -h));
+    let h = a * FRAC_1_SQRT_2;
+    let l = a.mul_add(1.210_161_7e-8, a.mul_add(FRAC_1_SQRT_2, -h));
     let tail = erfc_positive(h, l, -1);
     select(x > 0.0, 1.0 - tail, tail)
 }

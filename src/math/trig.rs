@@ -106,7 +106,7 @@ pub fn sincos(x: f32) -> (f32, f32) {
     // 23 leading places exactly, the next 31 rounded.
     let (upper, lower) = ((rest >> 32) as u32, rest as u32);
     let a = (upper & !0x3f) as i32 as f32 * 2.328_306_4e-10;
-    let b = (((upper & 0x3f) << 25) | (lower >> 7)) as i32 as f32 * 6.938_893_9e-18;
+    let b = (((upper & 0x3f) << 25) | (lower >> 7)) as i32 as f32 * 6.938_894e-18;
     let radians = a.mul_add(TWO_PI_HI, b.mul_add(TWO_PI_HI, a * TWO_PI_LO));
     let radians = f32::from_bits(radians.to_bits() ^ (negative << 31));
 
