@@ -12,8 +12,9 @@ use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::Reference;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Where tensors live. Cloning shares the device and its pool.
 #[derive(Clone)]
@@ -26,7 +27,12 @@ struct Inner {
     pool: Mutex<Pool>,
     /// One zero word; see [`Device::counter`].
     counter: OnceLock<Buffer>,
+    /// Time per kernel while it is being measured.
+    profile: Mutex<Option<Profile>>,
 }
+
+/// Launches and time of each kernel; see [`Device::profile`].
+pub type Profile = BTreeMap<&'static str, (u64, Duration)>;
 
 /// Free buffers by size class, and the account.
 #[derive(Default)]
@@ -53,7 +59,14 @@ pub struct Memory {
 impl Device {
     /// A device over any backend.
     pub fn new(backend: Box<dyn Backend>) -> Self {
-        Device { inner: Arc::new(Inner { backend, pool: Mutex::new(Pool::default()), counter: OnceLock::new() }) }
+        Device {
+            inner: Arc::new(Inner {
+                backend,
+                pool: Mutex::new(Pool::default()),
+                counter: OnceLock::new(),
+                profile: Mutex::new(None),
+            }),
+        }
     }
 
     /// The CPU with `threads` worker threads.
@@ -164,7 +177,25 @@ impl Device {
             *slot = &storage.buffer;
         }
         let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &refs[..buffers.len()], geometry };
-        self.inner.backend.launch(&call)
+        let measured = unpoisoned(&self.inner.profile).is_some();
+        let start = Instant::now();
+        self.inner.backend.launch(&call)?;
+        if measured {
+            self.inner.backend.sync()?;
+            if let Some(profile) = unpoisoned(&self.inner.profile).as_mut() {
+                let entry = profile.entry(kernel.name).or_default();
+                *entry = (entry.0 + 1, entry.1 + start.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `f` and says how often each kernel was launched and how long it took. Every launch is
+    /// waited for, so that a device that works ahead is slower than it would be.
+    pub fn profile<R>(&self, f: impl FnOnce() -> R) -> (R, Profile) {
+        *unpoisoned(&self.inner.profile) = Some(Profile::new());
+        let result = f();
+        (result, unpoisoned(&self.inner.profile).take().unwrap_or_default())
     }
 
     /// Waits for everything launched.
@@ -183,9 +214,14 @@ impl Device {
         pool.stats.peak = pool.stats.live;
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
-        self.inner.pool.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        unpoisoned(&self.inner.pool)
     }
+}
+
+/// A lock that survives a panic elsewhere: what it guards is only counted and listed.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl std::fmt::Debug for Device {

@@ -152,7 +152,7 @@ fn fused_kernels_refuse_a_second_derivative_by_name() {
     use cytograd::tensor::op::{MmdKernel, Similarity};
     let device = Device::cpu(1);
     let x = input(&values(8, 1, false), &[4, 2], &device).variable();
-    let kernel = MmdKernel { function: Similarity::Rbf(vec![0.5]), skip_diagonal: false };
+    let kernel = MmdKernel::new(Similarity::Gaussian, &[0.5], &device).unwrap();
     let ones = Tensor::ones(&[4, 1], &device).unwrap();
     let k = x.kernel_product(&kernel, &x, &ones).unwrap().sum_all().unwrap();
     let g = cytograd::tensor::grad(&[&k], &[&x], true).unwrap().remove(0);

@@ -3,7 +3,7 @@
 use super::layers::Mode;
 use super::{Builder, Id, Init, Params};
 use crate::error::Result;
-use crate::tensor::op::batch_stats;
+use crate::tensor::op::{batch_running, batch_stats};
 use crate::tensor::{Tensor, no_grad};
 use std::cell::RefCell;
 
@@ -72,19 +72,7 @@ impl BatchNorm {
         let (w, b) = (p.get(self.w), p.get(self.b));
         let running = self.running(p)?;
         if mode.is_train() {
-            no_grad(|| {
-                let stats = batch_stats(x)?;
-                let rows = x.size(0) as f32;
-                let unbiased = stats.var.mul_scalar(rows / (rows - 1.0).max(1.0))?;
-                let step = |old: &Tensor, new: &Tensor| {
-                    old.mul_scalar(1.0 - self.momentum)?.add(&new.mul_scalar(self.momentum)?)
-                };
-                self.set_running(Running {
-                    mean: step(&running.mean, &stats.mean)?,
-                    var: step(&running.var, &unbiased)?,
-                });
-                Ok::<(), crate::Error>(())
-            })?;
+            batch_running(&batch_stats(x)?, &running.mean, &running.var, self.momentum, x.size(0))?;
             return x.batch_norm(w, b, self.eps);
         }
         let scale = w.mul(&running.var.add_scalar(self.eps)?.rsqrt()?)?;

@@ -89,6 +89,7 @@ impl Tensor {
 
     /// `K(self, y) v` without storing K: `[m, d]`, `[n, d]`, `[n, p] -> [m, p]`.
     pub fn kernel_product(&self, kernel: &MmdKernel, y: &Tensor, v: &Tensor) -> Result<Tensor> {
-        apply(Op::Mmd(kernel.clone()), &[self, y, v])
+        let MmdKernel { similarity, skip_diagonal, gamma } = kernel;
+        apply(Op::Mmd { similarity: *similarity, skip_diagonal: *skip_diagonal }, &[self, y, gamma, v])
     }
 }

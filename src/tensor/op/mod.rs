@@ -14,7 +14,8 @@ mod view;
 pub use elementwise::{Binary, Unary};
 pub(super) use fused::zinb_grad;
 pub use fused::{MmdKernel, Similarity, Zinb};
-pub(crate) use norm::batch_stats;
+pub(super) use norm::{batch_norm_grad, cross_entropy_grad, layer_norm_grad};
+pub(crate) use norm::{batch_running, batch_stats};
 pub use product::{Activation, Sparse};
 pub use reduce::Reduce;
 pub(super) use reduce::arg as reduce_arg;
@@ -100,10 +101,10 @@ pub enum Op {
     Zinb(Zinb),
     /// Gradients of `Zinb`, number `of` its inputs.
     ZinbGrad { zinb: Zinb, of: usize },
-    /// `K(x, y) v`; x `[m, d]`, y `[n, d]`, v `[n, p] -> [m, p]`, K never stored.
-    Mmd(MmdKernel),
-    /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, u `[m, p]`, v `[n, p]`.
-    MmdGrad(MmdKernel),
+    /// `K(x, y) v`; x `[m, d]`, y `[n, d]`, gamma `[k]`, v `[n, p] -> [m, p]`, K never stored.
+    Mmd { similarity: Similarity, skip_diagonal: bool },
+    /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u `[m, p]`, v `[n, p]`.
+    MmdGrad { similarity: Similarity, skip_diagonal: bool },
 }
 
 impl Op {
@@ -141,8 +142,8 @@ impl Op {
             Op::AddAlong { .. } => "scatter_add",
             Op::Zinb(_) => "zinb",
             Op::ZinbGrad { .. } => "zinb_grad",
-            Op::Mmd(_) => "mmd",
-            Op::MmdGrad(_) => "mmd_grad",
+            Op::Mmd { .. } => "mmd",
+            Op::MmdGrad { .. } => "mmd_grad",
         }
     }
 }
@@ -201,8 +202,8 @@ fn forward(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
         Op::Gather { axis } => select::gather(inputs[0], inputs[1], *axis),
         Op::AddAlong { axis, size } => select::add_along(inputs[0], inputs[1], *axis, *size),
         Op::Zinb(zinb) => fused::zinb(zinb, inputs),
-        Op::Mmd(kernel) => fused::mmd(kernel, inputs[0], inputs[1], inputs[2]),
-        Op::MmdGrad(kernel) => fused::mmd_grad(kernel, inputs[0], inputs[1], inputs[2], inputs[3]),
+        Op::Mmd { similarity, skip_diagonal } => fused::mmd(*similarity, *skip_diagonal, inputs),
+        Op::MmdGrad { similarity, skip_diagonal } => fused::mmd_grad(*similarity, *skip_diagonal, inputs),
         Op::ZinbGrad { .. } => unreachable!("made together with its siblings in fused::zinb_grad"),
     }
 }

@@ -82,8 +82,8 @@ pub(super) fn vjp(op: &Op, x: &[Tensor], y: &Tensor, g: &Tensor, need: &[bool]) 
         Op::AddAlong { axis, .. } => Ok(vec![Some(g.gather(*axis, &x[1])?), None]),
 
         Op::Zinb(zinb) => super::op::zinb_grad(zinb, x, g, need),
-        Op::Mmd(kernel) => product::mmd(kernel, x, g, need),
-        Op::ZinbGrad { .. } | Op::MmdGrad(_) => Err(Error::NotDifferentiable { op: op.name(), order: 2 }),
+        Op::Mmd { similarity, skip_diagonal } => product::mmd(*similarity, *skip_diagonal, x, g, need),
+        Op::ZinbGrad { .. } | Op::MmdGrad { .. } => Err(Error::NotDifferentiable { op: op.name(), order: 2 }),
     }
 }
 

@@ -5,8 +5,13 @@
 
 use crate::error::Result;
 use crate::tensor::Tensor;
+use crate::tensor::grad::recording;
+use crate::tensor::op::{batch_norm_grad, cross_entropy_grad, layer_norm_grad};
 
 pub fn cross_entropy(z: &Tensor, t: &Tensor, g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    if !recording() && !need[1] {
+        return Ok(vec![Some(cross_entropy_grad(z, t, g)?), None]);
+    }
     let g = g.unsqueeze(1)?;
     let gz = if need[0] {
         let total = t.sum_last()?;
@@ -19,10 +24,16 @@ pub fn cross_entropy(z: &Tensor, t: &Tensor, g: &Tensor, need: &[bool]) -> Resul
 }
 
 pub fn batch_norm(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    if !recording() {
+        return batch_norm_grad(x, w, g, eps);
+    }
     composed(x, w, g, eps, need, 0)
 }
 
 pub fn layer_norm(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    if !recording() {
+        return layer_norm_grad(x, w, g, eps);
+    }
     composed(x, w, g, eps, need, x.rank() - 1)
 }
 

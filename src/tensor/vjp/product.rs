@@ -1,8 +1,8 @@
 //! Derivatives of products: dense, sparse, kernel sums.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-use crate::tensor::op::{Activation, MmdKernel, Op, Sparse, Unary, apply};
+use crate::tensor::op::{Activation, Op, Similarity, Sparse, Unary, apply};
 
 pub fn matmul(a: &Tensor, b: &Tensor, g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
     let ga = if need[0] { Some(g.matmul(&b.t()?)?.sum_to(a.shape())?) } else { None };
@@ -54,11 +54,34 @@ pub fn sparse_linear(
     Ok(vec![gw, gb])
 }
 
-/// For `K(x, y) v`; the kernels are symmetric, so y's gradient is x's with the roles swapped.
-pub fn mmd(kernel: &MmdKernel, x: &[Tensor], g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
-    let (a, b, v) = (&x[0], &x[1], &x[2]);
-    let ga = if need[0] { Some(apply(Op::MmdGrad(kernel.clone()), &[a, b, g, v])?) } else { None };
-    let gb = if need[1] { Some(apply(Op::MmdGrad(kernel.clone()), &[b, a, v, g])?) } else { None };
-    let gv = if need[2] { Some(b.kernel_product(kernel, a, g)?) } else { None };
-    Ok(vec![ga, gb, gv])
+/// For `K(x, y) v`; inputs x, y, gamma, v. The kernels are symmetric, so y's gradient is x's with
+/// the roles swapped; the gradient of a scale g is that of its logarithm over g.
+pub fn mmd(
+    similarity: Similarity,
+    skip_diagonal: bool,
+    inputs: &[Tensor],
+    g: &Tensor,
+    need: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
+    let [x, y, gamma, v] = inputs else {
+        return Err(Error::Argument { op: "mmd", what: format!("takes 4 inputs, was given {}", inputs.len()) });
+    };
+    let slope = || Op::MmdGrad { similarity, skip_diagonal };
+    let gx = if need[0] { Some(apply(slope(), &[x, y, gamma, g, v])?) } else { None };
+    let gy = if need[1] { Some(apply(slope(), &[y, x, gamma, v, g])?) } else { None };
+    let ggamma = match (need[2], similarity) {
+        (false, _) => None,
+        (true, Similarity::Gaussian) => {
+            let by_log = Op::Mmd { similarity: Similarity::GaussianScale, skip_diagonal };
+            let each = (0..gamma.numel()).map(|k| {
+                let one = gamma.narrow(0, k, 1)?;
+                apply(by_log.clone(), &[x, y, &one, v])?.mul(g)?.sum_all()?.reshape(&[1])?.div(&one)
+            });
+            let each = each.collect::<Result<Vec<_>>>()?;
+            Some(Tensor::concat(&each.iter().collect::<Vec<_>>(), 0)?)
+        }
+        (true, _) => return Err(Error::NotDifferentiable { op: "mmd with respect to its scales", order: 1 }),
+    };
+    let gv = if need[3] { Some(apply(Op::Mmd { similarity, skip_diagonal }, &[y, x, gamma, g])?) } else { None };
+    Ok(vec![gx, gy, ggamma, gv])
 }
