@@ -7,6 +7,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod gemm;
 mod lanes;
+pub mod mmd;
 pub mod norm;
 pub mod optim;
 pub mod random;
@@ -43,6 +44,7 @@ impl Cpu {
             &gather::KERNELS,
             &gemm::KERNELS,
             &norm::KERNELS,
+            &mmd::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
             &reduce::KERNELS,

@@ -9,6 +9,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod gemm;
 pub mod layout;
+pub mod mmd;
 pub mod norm;
 pub mod optim;
 pub mod random;

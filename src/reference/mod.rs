@@ -7,6 +7,7 @@
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod mmd;
 pub mod norm;
 pub mod optim;
 pub mod random;
@@ -37,6 +38,7 @@ impl Reference {
             &gather::KERNELS,
             &gemm::KERNELS,
             &norm::KERNELS,
+            &mmd::KERNELS,
             &optim::KERNELS,
             &random::KERNELS,
             &reduce::KERNELS,

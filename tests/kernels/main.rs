@@ -4,6 +4,7 @@ mod elementwise;
 mod gather;
 mod gemm;
 mod harness;
+mod mmd;
 mod norm;
 mod optim;
 mod random;
