@@ -3,7 +3,7 @@
 use super::layers::Mode;
 use super::{Builder, Id, Init, Params};
 use crate::error::Result;
-use crate::tensor::op::{batch_running, batch_stats};
+use crate::tensor::op::batch_norm_with_running;
 use crate::tensor::{Tensor, no_grad};
 use std::cell::RefCell;
 
@@ -72,8 +72,7 @@ impl BatchNorm {
         let (w, b) = (p.get(self.w), p.get(self.b));
         let running = self.running(p)?;
         if mode.is_train() {
-            batch_running(&batch_stats(x)?, &running.mean, &running.var, self.momentum, x.size(0))?;
-            return x.batch_norm(w, b, self.eps);
+            return batch_norm_with_running(x, w, b, self.eps, &running.mean, &running.var, self.momentum);
         }
         let scale = w.mul(&running.var.add_scalar(self.eps)?.rsqrt()?)?;
         let shift = b.sub(&running.mean.mul(&scale)?)?;

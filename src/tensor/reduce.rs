@@ -77,10 +77,12 @@ impl Tensor {
         Ok((picked.reshape(index.shape())?, index))
     }
 
-    /// Variance along `axes` with divisor `n - ddof`, two passes.
+    /// Variance along `axes` with divisor `n - ddof`, two passes; the mean's own rounding, which
+    /// counts when values lie far from 0, is taken out by centring twice.
     pub fn var(&self, axes: &[usize], ddof: usize, keep: bool) -> Result<Tensor> {
         let count: usize = axes.iter().map(|&a| self.shape().get(a).copied().unwrap_or(1)).product();
         let centred = self.sub(&self.mean(axes, true)?)?;
+        let centred = centred.sub(&centred.mean(axes, true)?)?;
         centred.square()?.sum(axes, keep)?.div_count(count.saturating_sub(ddof))
     }
 

@@ -6,6 +6,7 @@
 
 mod chi2;
 mod metrics;
+mod ops;
 mod preprocess;
 mod rng;
 mod special;

@@ -199,3 +199,18 @@ pub fn layer_norm_grad(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32) -> Result<V
     x.device().launch(&LAYER_GRAD, &params, &buffers, [rows as u32, 1, 1])?;
     Ok(vec![Some(dx), Some(dw), Some(db)])
 }
+
+/// Batch normalisation with the batch's own statistics that moves running ones, in place:
+/// `running <- (1 - momentum) running + momentum batch`, the variance unbiased.
+pub fn batch_norm_with_running(
+    x: &Tensor,
+    w: &Tensor,
+    b: &Tensor,
+    eps: f32,
+    mean: &Tensor,
+    var: &Tensor,
+    momentum: f32,
+) -> Result<Tensor> {
+    batch_running(&batch_stats(x)?, mean, var, momentum, x.size(0))?;
+    x.batch_norm(w, b, eps)
+}
