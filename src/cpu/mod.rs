@@ -3,6 +3,7 @@
 //! May use: `math`, `rng`, `kernel`, `backend`. One file per family, each with a `KERNELS` table.
 
 pub mod ceiling;
+pub mod dgemm;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
