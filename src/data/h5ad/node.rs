@@ -204,9 +204,15 @@ pub(super) fn encoding(node: &Location) -> String {
     text_attr(node, "encoding-type").unwrap_or_default()
 }
 
-/// The first line of what HDF5 said.
+/// What HDF5 said, on one line; of a failed system call only its message.
 pub(super) fn one_line(error: &hdf5::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    let text = error.to_string().replace('\n', " ");
+    let call = text.find(": time = ").map(|end| &text[..end]);
+    let message = text.split("error message = '").nth(1).and_then(|rest| rest.split('\'').next());
+    match (call, message) {
+        (Some(call), Some(message)) => format!("{call}: {message}"),
+        _ => text,
+    }
 }
 
 fn read_texts(node: &Container) -> hdf5::Result<Vec<String>> {

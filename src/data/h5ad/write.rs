@@ -102,7 +102,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn failed(&self, error: hdf5::Error) -> Error {
         let said = one_line(&error);
-        let source = if said.contains("No space left") || said.contains("errno = 28") {
+        let source = if said.contains("No space left") {
             std::io::Error::from_raw_os_error(28)
         } else {
             std::io::Error::other(said)
