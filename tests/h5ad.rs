@@ -380,6 +380,15 @@ fn a_full_disk_is_said_and_the_old_file_stays() {
         eprintln!("skipped: CYTOGRAD_SMALL_DISK does not name a folder on a file system of about 100 kB");
         return;
     };
+    if std::env::var("CYTOGRAD_CHILD").is_err() {
+        // In a process of its own, as in the program: the HDF5 library does not recover from a
+        // file that it could not close, and must not spoil the other tests.
+        let this = std::env::current_exe().unwrap();
+        let test = "a_full_disk_is_said_and_the_old_file_stays";
+        let output = Command::new(this).args(["--exact", test]).env("CYTOGRAD_CHILD", "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
     let path = PathBuf::from(folder).join("x.h5ad");
     std::fs::write(&path, "precious").unwrap();
     let noise = (0..200_000u32).map(|i| i.wrapping_mul(2_654_435_769) as f32).collect();
