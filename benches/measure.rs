@@ -241,6 +241,32 @@ pub fn upload(backend: &dyn cytograd::backend::Backend, values: &[f32]) -> cytog
     buffer
 }
 
+/// Runs a kernel; `buffers` in the order of its bindings.
+pub fn launch<P: bytemuck::Pod>(
+    backend: &dyn cytograd::backend::Backend,
+    kernel: &'static cytograd::kernel::Kernel,
+    params: &P,
+    buffers: &[&cytograd::backend::Buffer],
+) {
+    let params = bytemuck::bytes_of(params);
+    let call = cytograd::backend::Call { kernel, params, buffers, geometry: [1; 3] };
+    backend.launch(&call).expect("launch");
+}
+
+/// Copies `src` to `dst` with threads that take equal parts: a candidate beside which kernels that
+/// only move memory are judged.
+pub fn copy(src: &[f32], dst: &mut [f32], threads: usize) {
+    if threads == 1 {
+        return dst.copy_from_slice(src);
+    }
+    let per = src.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        for (d, s) in dst.chunks_mut(per).zip(src.chunks(per)) {
+            scope.spawn(move || d.copy_from_slice(s));
+        }
+    });
+}
+
 /// Reproducible values in -1..1.
 pub fn values(n: usize, seed: u32) -> Vec<f32> {
     let mut s = seed.wrapping_mul(2_654_435_761) | 1;
