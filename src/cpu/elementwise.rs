@@ -101,27 +101,14 @@ impl<const N: usize> Runs<N> {
     }
 }
 
-/// A function of one value with the params' scalars, as a type, so that its loop is compiled for it.
-trait Map1: Copy {
+/// A function of one value, as a type, so that its loop is compiled for it. Not a closure: only a
+/// method that is always inlined is sure to be compiled with the loop's instructions.
+trait Map1: Copy + Sync {
     fn at(self, x: f32) -> f32;
 }
 
-impl<F: Fn(f32) -> f32 + Copy> Map1 for F {
-    #[inline(always)]
-    fn at(self, x: f32) -> f32 {
-        self(x)
-    }
-}
-
-trait Map2: Copy {
+trait Map2: Copy + Sync {
     fn at(self, x: f32, y: f32) -> f32;
-}
-
-impl<F: Fn(f32, f32) -> f32 + Copy> Map2 for F {
-    #[inline(always)]
-    fn at(self, x: f32, y: f32) -> f32 {
-        self(x, y)
-    }
 }
 
 simd_fn! {
@@ -131,9 +118,16 @@ simd_fn! {
             for (o, &v) in out.iter_mut().zip(x) {
                 *o = f.at(v);
             }
-        } else {
-            for (i, o) in out.iter_mut().enumerate() {
-                *o = f.at(x[(start as isize + i as isize * step) as usize]);
+            return;
+        }
+        let mut at = start as isize;
+        for out in out.chunks_mut(1024) {
+            for o in &mut *out {
+                *o = x[at as usize];
+                at += step;
+            }
+            for o in out {
+                *o = f.at(*o);
             }
         }
     }
@@ -182,49 +176,61 @@ fn unary(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &
     let x = floats(inputs[0]);
     let out = &mut floats_mut(outputs[0])[..n];
     let runs = Runs::new([&p.x]);
+    let (a, b) = (p.a, p.b);
     macro_rules! run {
-        ($work:expr, $f:expr) => {{
-            let f = $f;
+        ($work:expr, |$x:ident| $value:expr) => {
+            run!($work, |$x, _a, _b| $value)
+        };
+        ($work:expr, |$x:ident, $a:ident, $b:ident| $value:expr) => {{
+            #[derive(Clone, Copy)]
+            struct Op(f32, f32);
+            impl Map1 for Op {
+                #[inline(always)]
+                fn at(self, $x: f32) -> f32 {
+                    let Op($a, $b) = self;
+                    $value
+                }
+            }
+            let f = Op(a, b);
             runs.for_each(out, $work, threads, |[start], piece| map1(f, x, start, runs.step[0], piece))
         }};
     }
-    let (a, b) = (p.a, p.b);
     match Unary::from_code(p.op).expect("known op") {
-        Unary::Neg => run!(1, |x: f32| -x),
-        Unary::Abs => run!(1, |x: f32| x.abs()),
-        Unary::Sign => run!(1, |x: f32| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0))),
-        Unary::Sqrt => run!(4, |x: f32| x.sqrt()),
-        Unary::Rsqrt => run!(8, |x: f32| 1.0 / x.sqrt()),
-        Unary::Recip => run!(4, |x: f32| 1.0 / x),
-        Unary::Square => run!(1, |x: f32| x * x),
-        Unary::Exp => run!(8, math::exp),
-        Unary::Expm1 => run!(8, math::expm1),
-        Unary::Ln => run!(8, math::ln),
-        Unary::Log1p => run!(8, math::log1p),
-        Unary::Sin => run!(16, math::sin),
-        Unary::Cos => run!(16, math::cos),
-        Unary::Tanh => run!(16, math::tanh),
-        Unary::Sigmoid => run!(8, math::sigmoid),
-        Unary::LogSigmoid => run!(16, math::log_sigmoid),
-        Unary::Softplus => run!(16, math::softplus),
-        Unary::Erf => run!(16, math::erf),
-        Unary::Lgamma => run!(32, math::lgamma),
-        Unary::Digamma => run!(32, math::digamma),
-        Unary::Trigamma => run!(32, math::trigamma),
-        Unary::Relu => run!(1, math::relu),
-        Unary::LeakyRelu => run!(1, move |x: f32| math::leaky_relu(x, a)),
-        Unary::Elu => run!(8, move |x: f32| math::elu(x, a)),
-        Unary::AddScalar => run!(1, move |x: f32| x + a),
-        Unary::MulScalar => run!(1, move |x: f32| x * a),
-        Unary::PowScalar => run!(32, move |x: f32| math::pow(x, a)),
-        Unary::Clamp => run!(1, move |x: f32| {
+        Unary::Neg => run!(1, |x| -x),
+        Unary::Abs => run!(1, |x| x.abs()),
+        Unary::Sign => run!(1, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0))),
+        Unary::Sqrt => run!(4, |x| x.sqrt()),
+        Unary::Rsqrt => run!(8, |x| 1.0 / x.sqrt()),
+        Unary::Recip => run!(4, |x| 1.0 / x),
+        Unary::Square => run!(1, |x| x * x),
+        Unary::Exp => run!(8, |x| math::exp(x)),
+        Unary::Expm1 => run!(8, |x| math::expm1(x)),
+        Unary::Ln => run!(8, |x| math::ln(x)),
+        Unary::Log1p => run!(8, |x| math::log1p(x)),
+        Unary::Sin => run!(16, |x| math::sin(x)),
+        Unary::Cos => run!(16, |x| math::cos(x)),
+        Unary::Tanh => run!(16, |x| math::tanh(x)),
+        Unary::Sigmoid => run!(8, |x| math::sigmoid(x)),
+        Unary::LogSigmoid => run!(16, |x| math::log_sigmoid(x)),
+        Unary::Softplus => run!(16, |x| math::softplus(x)),
+        Unary::Erf => run!(16, |x| math::erf(x)),
+        Unary::Lgamma => run!(32, |x| math::lgamma(x)),
+        Unary::Digamma => run!(32, |x| math::digamma(x)),
+        Unary::Trigamma => run!(32, |x| math::trigamma(x)),
+        Unary::Relu => run!(1, |x| math::relu(x)),
+        Unary::LeakyRelu => run!(1, |x, a, _b| math::leaky_relu(x, a)),
+        Unary::Elu => run!(8, |x, a, _b| math::elu(x, a)),
+        Unary::AddScalar => run!(1, |x, a, _b| x + a),
+        Unary::MulScalar => run!(1, |x, a, _b| x * a),
+        Unary::PowScalar => run!(32, |x, a, _b| math::pow(x, a)),
+        Unary::Clamp => run!(1, |x, a, b| {
             let low = if x < a { a } else { x };
             if x > b && !(x < a) { b } else { low }
         }),
-        Unary::Step => run!(1, move |x: f32| if x > 0.0 { 1.0 } else { a }),
-        Unary::EluSlope => run!(1, move |x: f32| if x > 0.0 { 1.0 } else { x + a }),
-        Unary::InRange => run!(1, move |x: f32| if a <= x && x <= b { 1.0 } else { 0.0 }),
-        Unary::FromU32 => run!(1, |x: f32| x.to_bits() as f32),
+        Unary::Step => run!(1, |x, a, _b| if x > 0.0 { 1.0 } else { a }),
+        Unary::EluSlope => run!(1, |x, a, _b| if x > 0.0 { 1.0 } else { x + a }),
+        Unary::InRange => run!(1, |x, a, b| if a <= x && x <= b { 1.0 } else { 0.0 }),
+        Unary::FromU32 => run!(1, |x| x.to_bits() as f32),
     }
 }
 
@@ -238,22 +244,29 @@ fn binary(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: 
     let out = &mut floats_mut(outputs[0])[..n];
     let runs = Runs::new([&p.x, &p.y]);
     macro_rules! run {
-        ($work:expr, $f:expr) => {{
-            let f = $f;
-            runs.for_each(out, $work, threads, |start, piece| map2(f, x, y, start, runs.step, piece))
+        ($work:expr, |$x:ident, $y:ident| $value:expr) => {{
+            #[derive(Clone, Copy)]
+            struct Op;
+            impl Map2 for Op {
+                #[inline(always)]
+                fn at(self, $x: f32, $y: f32) -> f32 {
+                    $value
+                }
+            }
+            runs.for_each(out, $work, threads, |start, piece| map2(Op, x, y, start, runs.step, piece))
         }};
     }
     macro_rules! flag {
-        ($op:tt) => { run!(1, |x: f32, y: f32| if x $op y { 1.0 } else { 0.0 }) };
+        ($op:tt) => { run!(1, |x, y| if x $op y { 1.0 } else { 0.0 }) };
     }
     match Binary::from_code(p.op).expect("known op") {
-        Binary::Add => run!(1, |x: f32, y: f32| x + y),
-        Binary::Sub => run!(1, |x: f32, y: f32| x - y),
-        Binary::Mul => run!(1, |x: f32, y: f32| x * y),
-        Binary::Div => run!(4, |x: f32, y: f32| x / y),
-        Binary::Max => run!(1, |x: f32, y: f32| if x > y || x.is_nan() { x } else { y }),
-        Binary::Min => run!(1, |x: f32, y: f32| if x < y || x.is_nan() { x } else { y }),
-        Binary::Pow => run!(32, math::pow),
+        Binary::Add => run!(1, |x, y| x + y),
+        Binary::Sub => run!(1, |x, y| x - y),
+        Binary::Mul => run!(1, |x, y| x * y),
+        Binary::Div => run!(4, |x, y| x / y),
+        Binary::Max => run!(1, |x, y| if x > y || x.is_nan() { x } else { y }),
+        Binary::Min => run!(1, |x, y| if x < y || x.is_nan() { x } else { y }),
+        Binary::Pow => run!(32, |x, y| math::pow(x, y)),
         Binary::Gt => flag!(>),
         Binary::Ge => flag!(>=),
         Binary::Lt => flag!(<),

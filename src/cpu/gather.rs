@@ -63,30 +63,32 @@ fn copy(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
 
 /// Copies some runs; word 0 of `out` is word `base` of the buffer.
 fn copy_runs(runs: &Runs<2>, which: std::ops::Range<usize>, base: usize, out: &mut [u32], x: &[u32]) {
-    // Runs that lie side by side in `x` (a transpose): 16 at a time, so that each cache line of `x`
-    // is used while it is there.
-    const TILE: usize = 16;
+    // Runs that lie side by side in `x` (a transpose) are read in tiles, so that each cache line of
+    // `x` is read once and whole.
+    const SIDE: usize = 64;
+    const DEPTH: usize = 16;
+    let mut tile = [[0u32; SIDE]; DEPTH];
     let last = MAX_RANK - 1;
     let transposed = runs.step[0] == 1 && runs.step[1] != 1 && runs.strides[1][last] == 1 && runs.outer[last] > 1;
     let mut row = which.start;
     while row < which.end {
         let [to, from] = runs.start(row);
         if transposed {
-            let side = runs.outer[last] - row % runs.outer[last];
-            let tile = side.min(TILE).min(which.end - row);
-            let stride = runs.strides[0][last];
-            for first in (0..runs.len).step_by(TILE) {
-                let width = (runs.len - first).min(TILE);
-                for t in 0..tile {
-                    let to = (to as isize + t as isize * stride) as usize - base + first;
-                    let mut at = (from + t) as isize + first as isize * runs.step[1];
-                    for o in &mut out[to..to + width] {
-                        *o = x[at as usize];
-                        at += runs.step[1];
+            let side = (runs.outer[last] - row % runs.outer[last]).min(SIDE).min(which.end - row);
+            for first in (0..runs.len).step_by(DEPTH) {
+                let depth = (runs.len - first).min(DEPTH);
+                for (i, line) in tile[..depth].iter_mut().enumerate() {
+                    let at = (from as isize + (first + i) as isize * runs.step[1]) as usize;
+                    line[..side].copy_from_slice(&x[at..at + side]);
+                }
+                for t in 0..side {
+                    let to = (to as isize + t as isize * runs.strides[0][last]) as usize - base + first;
+                    for (o, line) in out[to..to + depth].iter_mut().zip(&tile) {
+                        *o = line[t];
                     }
                 }
             }
-            row += tile;
+            row += side;
             continue;
         }
         if runs.step[0] == 1 {

@@ -19,6 +19,7 @@ pub mod softmax;
 pub mod spmm;
 pub mod sums;
 pub mod threads;
+pub mod wide;
 pub mod zinb;
 
 use crate::backend::{Backend, Buffer, Call, host};

@@ -1,11 +1,12 @@
 //! Fast form of `kernel::norm`: tiles of columns for the sums over rows, groups of 16 within rows.
 
-use super::sums::{self, Columns, Sum, WIDTH, by_blocks, by_lanes, keep, load, map, store, zip};
+use super::sums::{Columns, Groups, Row, Sum, by_blocks, by_lanes};
+use super::wide::{WIDTH, Wide, load, store};
 use super::{Function, Threads};
 use crate::kernel::norm::*;
 use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
-use crate::simd_fn;
+use crate::{simd_fn, wide_fn};
 
 pub static KERNELS: [(&Kernel, Function); 6] = [
     (&BATCH_STATS, batch_stats),
@@ -229,37 +230,58 @@ fn batch_grad(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threa
     });
 }
 
-/// Mean and `1 / sqrt(var + eps)` of the first `n` values of `x`.
-#[inline(always)]
-fn row_stats(x: &[f32], n: usize, eps: f32) -> [f32; 2] {
-    let mean = sums::row::<Sum>(x, n) / n as f32;
-    let squares =
-        by_lanes::<Sum>(n, |start, count| keep(map(load(x, start, count, 0.0), |v| (v - mean) * (v - mean)), count));
-    [mean, 1.0 / (squares / n as f32 + eps).sqrt()]
+/// `(x - mean)^2`
+struct RowSquares<'a> {
+    x: &'a [f32],
+    mean: f32,
 }
 
-simd_fn! {
-    fn layer_rows(x: &[f32], n: usize, eps: f32, affine: Option<[&[f32]; 2]>, out: &mut [f32]) {
-        for r in 0..out.len() / n {
-            let (x, out) = (&x[r * n..], &mut out[r * n..]);
-            let [mean, inv] = row_stats(x, n, eps);
-            for start in (0..n).step_by(WIDTH) {
-                let count = n - start;
-                let mut y = map(load(x, start, count, 0.0), |v| (v - mean) * inv);
-                if let Some([w, b]) = affine {
-                    y = zip(y, load(w, start, count, 0.0), |y, w| y * w);
-                    y = zip(y, load(b, start, count, 0.0), |y, b| y + b);
-                }
-                store(out, start, count, &y);
-            }
+impl Groups for RowSquares<'_> {
+    #[inline(always)]
+    unsafe fn group<V: Wide>(&self, start: usize, count: usize) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let d = load::<V>(self.x, start, count, 0.0).sub(V::splat(self.mean));
+            d.mul(d).keep_first(count)
         }
     }
 }
 
-simd_fn! {
-    fn stats_rows(x: &[f32], n: usize, eps: f32, out: &mut [[f32; 2]]) {
+/// Mean and `1 / sqrt(var + eps)` of a row.
+///
+/// # Safety
+/// The processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn row_stats<V: Wide>(x: &[f32], eps: f32) -> [f32; 2] {
+    let n = x.len();
+    // SAFETY: passed on to the caller.
+    let mean = unsafe { by_lanes::<Sum, V>(n, &Row { x, pad: 0.0 }) } / n as f32;
+    // SAFETY: passed on to the caller.
+    let squares = unsafe { by_lanes::<Sum, V>(n, &RowSquares { x, mean }) };
+    [mean, 1.0 / (squares / n as f32 + eps).sqrt()]
+}
+
+wide_fn! {
+    fn stats_rows<V>(x: &[f32], n: usize, eps: f32, out: &mut [[f32; 2]]) {
         for (r, o) in out.iter_mut().enumerate() {
-            *o = row_stats(&x[r * n..], n, eps);
+            *o = row_stats::<V>(&x[r * n..][..n], eps);
+        }
+    }
+}
+
+wide_fn! {
+    fn layer_rows<V>(x: &[f32], n: usize, eps: f32, affine: Option<[&[f32]; 2]>, out: &mut [f32]) {
+        for (r, out) in out.chunks_mut(n).enumerate() {
+            let x = &x[r * n..][..n];
+            let [mean, inv] = row_stats::<V>(x, eps);
+            for start in (0..n).step_by(WIDTH) {
+                let count = n - start;
+                let mut y = load::<V>(x, start, count, 0.0).sub(V::splat(mean)).mul(V::splat(inv));
+                if let Some([w, b]) = affine {
+                    y = y.mul(load(w, start, count, 0.0)).add(load(b, start, count, 0.0));
+                }
+                store(out, start, count, y);
+            }
         }
     }
 }
@@ -275,27 +297,59 @@ fn layer(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &
     });
 }
 
-simd_fn! {
-    fn layer_grad_rows(dy: &[f32], x: &[f32], w: Option<&[f32]>, n: usize, stats: &[[f32; 2]], out: &mut [f32]) {
-        for r in 0..out.len() / n {
-            let (x, dy, out) = (&x[r * n..], &dy[r * n..], &mut out[r * n..]);
-            let [mean, inv] = stats[r];
-            let g = |start: usize, count: usize| {
-                let dy = load(dy, start, count, 0.0);
-                match w {
-                    Some(w) => zip(dy, load(w, start, count, 0.0), |dy, w| dy * w),
-                    None => dy,
-                }
-            };
-            let xhat = |start: usize, count: usize| map(load(x, start, count, 0.0), |v| (v - mean) * inv);
-            let mean_g = by_lanes::<Sum>(n, g) / n as f32;
-            let mean_gx = by_lanes::<Sum>(n, |start, count| {
-                keep(zip(g(start, count), xhat(start, count), |g, h| g * h), count)
-            }) / n as f32;
+/// A row of the gradient of layer normalisation.
+struct GradRow<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    w: Option<&'a [f32]>,
+    stats: [f32; 2],
+}
+
+impl GradRow<'_> {
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    #[inline(always)]
+    unsafe fn xhat<V: Wide>(&self, start: usize, count: usize) -> V {
+        let [mean, inv] = self.stats;
+        // SAFETY: passed on to the caller.
+        unsafe { load::<V>(self.x, start, count, 0.0).sub(V::splat(mean)).mul(V::splat(inv)) }
+    }
+}
+
+/// `g = dy w`
+impl Groups for GradRow<'_> {
+    #[inline(always)]
+    unsafe fn group<V: Wide>(&self, start: usize, count: usize) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let dy: V = load(self.dy, start, count, 0.0);
+            self.w.map_or(dy, |w| dy.mul(load(w, start, count, 0.0)))
+        }
+    }
+}
+
+/// `g xhat`
+struct Slope<'a>(&'a GradRow<'a>);
+
+impl Groups for Slope<'_> {
+    #[inline(always)]
+    unsafe fn group<V: Wide>(&self, start: usize, count: usize) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe { self.0.group::<V>(start, count).mul(self.0.xhat(start, count)).keep_first(count) }
+    }
+}
+
+wide_fn! {
+    fn layer_grad_rows<V>(dy: &[f32], x: &[f32], w: Option<&[f32]>, n: usize, stats: &[[f32; 2]], out: &mut [f32]) {
+        for (r, out) in out.chunks_mut(n).enumerate() {
+            let row = GradRow { dy: &dy[r * n..][..n], x: &x[r * n..][..n], w, stats: stats[r] };
+            let mean_g = V::splat(by_lanes::<Sum, V>(n, &row) / n as f32);
+            let mean_gx = V::splat(by_lanes::<Sum, V>(n, &Slope(&row)) / n as f32);
+            let inv = V::splat(stats[r][1]);
             for start in (0..n).step_by(WIDTH) {
                 let count = n - start;
-                let dx = zip(g(start, count), xhat(start, count), |g, h| inv * ((g - mean_g) - h * mean_gx));
-                store(out, start, count, &dx);
+                let (g, xhat) = (row.group::<V>(start, count), row.xhat::<V>(start, count));
+                store(out, start, count, inv.mul(g.sub(mean_g).sub(xhat.mul(mean_gx))));
             }
         }
     }

@@ -1,22 +1,15 @@
 //! Fast form of `kernel::reduce`: lanes in vector registers, tiles of columns, rows and segments
 //! dealt to threads.
 
-use super::sums::{Columns, Fold, Max, Min, Sum, WIDTH, by_blocks, row};
+use super::sums::{Columns, Fold, Max, Min, Row, Sum, by_blocks, by_lanes, rows};
+use super::wide::{WIDTH, load};
 use super::{Function, Threads};
 use crate::kernel::reduce::*;
 use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
-use crate::simd_fn;
+use crate::{simd_fn, wide_fn};
 
 pub static KERNELS: [(&Kernel, Function); 5] = [(&LAST, last), (&AXIS, axis), (&ALL, all), (&ARG, arg), (&SCAN, scan)];
-
-simd_fn! {
-    fn rows<F: Fold>(_f: F, x: &[f32], n: usize, out: &mut [f32]) {
-        for (r, o) in out.iter_mut().enumerate() {
-            *o = row::<F>(&x[r * n..], n);
-        }
-    }
-}
 
 fn last(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Threads) {
     let p: LastParams = params(bytes);
@@ -24,9 +17,9 @@ fn last(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
     let out = &mut floats_mut(outputs[0])[..p.rows as usize];
     let n = p.n as usize;
     match Reduce::from_code(p.op).expect("known op") {
-        Reduce::Sum => threads.rows(out, 1, n, 1, |first, out| rows(Sum, &x[first * n..], n, out)),
-        Reduce::Max => threads.rows(out, 1, n, 1, |first, out| rows(Max, &x[first * n..], n, out)),
-        Reduce::Min => threads.rows(out, 1, n, 1, |first, out| rows(Min, &x[first * n..], n, out)),
+        Reduce::Sum => threads.rows(out, 1, n, 1, |first, out| rows::<Sum>(&x[first * n..], n, out)),
+        Reduce::Max => threads.rows(out, 1, n, 1, |first, out| rows::<Max>(&x[first * n..], n, out)),
+        Reduce::Min => threads.rows(out, 1, n, 1, |first, out| rows::<Min>(&x[first * n..], n, out)),
     }
 }
 
@@ -110,39 +103,44 @@ fn all(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Th
     let p: AllParams = params(bytes);
     let x = &floats(inputs[0])[p.offset as usize..][..p.n as usize];
     floats_mut(outputs[0])[0] = match Reduce::from_code(p.op).expect("known op") {
-        Reduce::Sum => everything(Sum, x, threads),
-        Reduce::Max => everything(Max, x, threads),
-        Reduce::Min => everything(Min, x, threads),
+        Reduce::Sum => everything::<Sum>(x, threads),
+        Reduce::Max => everything::<Max>(x, threads),
+        Reduce::Min => everything::<Min>(x, threads),
     };
 }
 
 /// All of `x` joined by the rule for everything.
-pub(super) fn everything<F: Fold>(f: F, x: &[f32], threads: &Threads) -> f32 {
+pub(super) fn everything<F: Fold>(x: &[f32], threads: &Threads) -> f32 {
     let mut totals = vec![F::IDENTITY; x.len().div_ceil(SEGMENT)];
     threads.rows(&mut totals, 1, SEGMENT, 1, |first, piece| {
         for (t, part) in piece.iter_mut().zip(x[first * SEGMENT..].chunks(SEGMENT)) {
-            rows(f, part, part.len(), std::slice::from_mut(t));
+            rows::<F>(part, part.len(), std::slice::from_mut(t));
         }
     });
     match totals[..] {
         [] => F::IDENTITY,
         [total] => total,
-        _ => everything(f, &totals, threads),
+        _ => everything::<F>(&totals, threads),
     }
 }
 
-/// The first place of the extreme in a row: find the extreme, then where it is.
-#[inline(always)]
-fn place<F: Fold>(x: &[f32], n: usize) -> u32 {
-    let best = row::<F>(x, n);
-    let nan = best.is_nan();
-    x[..n].iter().position(|&v| v == best || (nan && v.is_nan())).unwrap_or(0) as u32
-}
-
-simd_fn! {
-    fn places<F: Fold>(_f: F, x: &[f32], n: usize, out: &mut [u32]) {
+wide_fn! {
+    /// The first place of each row's extreme: find the extreme, then where it is.
+    fn places<V, F: Fold>(x: &[f32], n: usize, out: &mut [u32]) {
         for (r, o) in out.iter_mut().enumerate() {
-            *o = place::<F>(&x[r * n..], n);
+            let x = &x[r * n..][..n];
+            let best = by_lanes::<F, V>(n, &Row { x, pad: F::IDENTITY });
+            let sought = V::splat(best);
+            *o = 0;
+            for start in (0..n).step_by(WIDTH) {
+                let v: V = load(x, start, n - start, 0.0);
+                let hits = if best.is_nan() { v.nan() } else { v.equal(sought) };
+                // A row has its extreme; padding comes after it.
+                if hits != 0 {
+                    *o = start as u32 + hits.trailing_zeros();
+                    break;
+                }
+            }
         }
     }
 }
@@ -180,7 +178,7 @@ fn arg_of<F: Fold>(f: F, p: &AxisParams, inputs: &[&[u32]], outputs: &mut [&mut 
     if n == 0 {
         out.fill(0);
     } else if inner == 1 {
-        threads.rows(out, 1, 2 * n, 1, |first, piece| places(f, &x[first * n..], n, piece));
+        threads.rows(out, 1, 2 * n, 1, |first, piece| places::<F>(&x[first * n..], n, piece));
     } else {
         threads.rows(out, 1, 2 * n, WIDTH, |first, piece| {
             each_run(first, inner, piece, |o, c, run| places_of_columns(f, &x[o * n * inner..], inner, n, c, run));

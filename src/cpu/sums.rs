@@ -3,16 +3,17 @@
 //! A group is padded with the identity where a row ends inside it. That changes no bit: a lane is
 //! never -0 (it starts from +0), so joining an identity to it leaves it alone.
 
+use super::wide::{WIDTH, Wide, load};
 use crate::kernel::reduce::{BLOCK, LANES};
-
-/// Lanes that are handled at once.
-pub const WIDTH: usize = 16;
-pub type Group = [f32; WIDTH];
+use crate::wide_fn;
 
 /// What is joined, as a type, so that its loops are compiled for it.
 pub trait Fold: Copy + Send + Sync {
     const IDENTITY: f32;
     fn join(a: f32, b: f32) -> f32;
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    unsafe fn wide<V: Wide>(a: V, b: V) -> V;
 }
 
 #[derive(Clone, Copy)]
@@ -28,6 +29,11 @@ impl Fold for Sum {
     fn join(a: f32, b: f32) -> f32 {
         a + b
     }
+    #[inline(always)]
+    unsafe fn wide<V: Wide>(a: V, b: V) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe { a.add(b) }
+    }
 }
 
 impl Fold for Max {
@@ -35,6 +41,11 @@ impl Fold for Max {
     #[inline(always)]
     fn join(a: f32, b: f32) -> f32 {
         if b > a || b.is_nan() { b } else { a }
+    }
+    #[inline(always)]
+    unsafe fn wide<V: Wide>(a: V, b: V) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe { a.max(b) }
     }
 }
 
@@ -44,127 +55,100 @@ impl Fold for Min {
     fn join(a: f32, b: f32) -> f32 {
         if b < a || b.is_nan() { b } else { a }
     }
+    #[inline(always)]
+    unsafe fn wide<V: Wide>(a: V, b: V) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe { a.min(b) }
+    }
 }
 
-/// `x[start..start + count]` padded with `pad`; reads past `count` where `x` goes on.
+/// Values side by side that are joined.
+pub trait Groups {
+    /// The values from `start` on, padded with the identity where there are only `count < 16`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `V`.
+    unsafe fn group<V: Wide>(&self, start: usize, count: usize) -> V;
+}
+
+/// A row as it is, padded with `pad`.
+pub struct Row<'a> {
+    pub x: &'a [f32],
+    pub pad: f32,
+}
+
+impl Groups for Row<'_> {
+    #[inline(always)]
+    unsafe fn group<V: Wide>(&self, start: usize, count: usize) -> V {
+        // SAFETY: passed on to the caller.
+        unsafe { load(self.x, start, count, self.pad) }
+    }
+}
+
+/// `n` values side by side joined by lanes.
+///
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
-pub fn load(x: &[f32], start: usize, count: usize, pad: f32) -> Group {
-    let mut group = [pad; WIDTH];
-    if let Some(window) = x.get(start..start + WIDTH) {
-        let window: &Group = window.try_into().expect("its length");
-        if count >= WIDTH {
-            return *window;
+pub unsafe fn by_lanes<F: Fold, V: Wide>(n: usize, values: &impl Groups) -> f32 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let identity = V::splat(F::IDENTITY);
+        if n == 0 {
+            return F::IDENTITY;
         }
-        for i in 0..WIDTH {
-            group[i] = if (i as u32) < count as u32 { window[i] } else { pad };
+        if n <= WIDTH {
+            return halve::<F, V>(F::wide(identity, values.group(0, n)));
         }
-    } else {
-        for (g, v) in group.iter_mut().zip(&x[start..start + count]) {
-            *g = *v;
+        const GROUPS: usize = LANES / WIDTH;
+        let mut registers = [identity; GROUPS];
+        let mut start = 0;
+        while start + LANES <= n {
+            for (i, lane) in registers.iter_mut().enumerate() {
+                *lane = F::wide(*lane, values.group(start + i * WIDTH, WIDTH));
+            }
+            start += LANES;
         }
-    }
-    group
-}
-
-/// Writes the first `count` values to `out[start..]`; may write past them where `out` goes on.
-#[inline(always)]
-pub fn store(out: &mut [f32], start: usize, count: usize, group: &Group) {
-    if let Some(window) = out.get_mut(start..start + WIDTH) {
-        window.copy_from_slice(group);
-    } else {
-        for (o, v) in out[start..start + count].iter_mut().zip(group) {
-            *o = *v;
-        }
-    }
-}
-
-/// The first `count` values, then zeros.
-#[inline(always)]
-pub fn keep(mut x: Group, count: usize) -> Group {
-    if count < WIDTH {
-        for (i, v) in x.iter_mut().enumerate() {
-            *v = if (i as u32) < count as u32 { *v } else { 0.0 };
-        }
-    }
-    x
-}
-
-/// `f` of each value.
-#[inline(always)]
-pub fn map(mut x: Group, f: impl Fn(f32) -> f32) -> Group {
-    for v in &mut x {
-        *v = f(*v);
-    }
-    x
-}
-
-/// `f` of each pair.
-#[inline(always)]
-pub fn zip(mut x: Group, y: Group, f: impl Fn(f32, f32) -> f32) -> Group {
-    for (v, w) in x.iter_mut().zip(&y) {
-        *v = f(*v, *w);
-    }
-    x
-}
-
-#[inline(always)]
-fn join<F: Fold>(a: &mut Group, b: &Group) {
-    for i in 0..WIDTH {
-        a[i] = F::join(a[i], b[i]);
-    }
-}
-
-#[inline(always)]
-fn halve<F: Fold>(mut a: Group) -> f32 {
-    let mut b = [0.0; 8];
-    for i in 0..8 {
-        b[i] = F::join(a[i], a[i + 8]);
-    }
-    for i in 0..4 {
-        a[i] = F::join(b[i], b[i + 4]);
-    }
-    let (x, y) = (F::join(a[0], a[2]), F::join(a[1], a[3]));
-    F::join(x, y)
-}
-
-/// `n` values side by side, joined by lanes. `group(start, count)` gives the values from `start`,
-/// padded with the identity from `count` on.
-#[inline(always)]
-pub fn by_lanes<F: Fold>(n: usize, mut group: impl FnMut(usize, usize) -> Group) -> f32 {
-    let mut first = [F::IDENTITY; WIDTH];
-    if n <= WIDTH {
-        if n > 0 {
-            join::<F>(&mut first, &group(0, n));
-        }
-        return halve::<F>(first);
-    }
-    const GROUPS: usize = LANES / WIDTH;
-    let mut lanes = [first; GROUPS];
-    let mut start = 0;
-    while start < n {
+        // A copy, because an array that is indexed by a variable cannot stay in registers.
+        let mut lanes = registers;
         for lane in &mut lanes {
             if start >= n {
                 break;
             }
-            join::<F>(lane, &group(start, n - start));
+            *lane = F::wide(*lane, values.group(start, n - start));
             start += WIDTH;
         }
-    }
-    let mut s = n.div_ceil(WIDTH).next_power_of_two().min(GROUPS) / 2;
-    while s > 0 {
-        let (low, high) = lanes.split_at_mut(s);
-        for (a, b) in low.iter_mut().zip(high.iter()) {
-            join::<F>(a, b);
+        let mut s = n.div_ceil(WIDTH).next_power_of_two().min(GROUPS) / 2;
+        while s > 0 {
+            for i in 0..s {
+                lanes[i] = F::wide(lanes[i], lanes[i + s]);
+            }
+            s /= 2;
         }
-        s /= 2;
+        halve::<F, V>(lanes[0])
     }
-    halve::<F>(lanes[0])
 }
 
-/// The first `n` values of `x` joined by lanes; `x` may go on.
+/// # Safety
+/// The processor has the instructions of `V`.
 #[inline(always)]
-pub fn row<F: Fold>(x: &[f32], n: usize) -> f32 {
-    by_lanes::<F>(n, |start, count| load(x, start, count, F::IDENTITY))
+unsafe fn halve<F: Fold, V: Wide>(v: V) -> f32 {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let v = F::wide(v, v.down::<8>());
+        let v = F::wide(v, v.down::<4>());
+        let v = F::wide(v, v.down::<2>());
+        F::wide(v, v.down::<1>()).first()
+    }
+}
+
+wide_fn! {
+    /// `out[r]` = row `r` of `x` (rows of `n`) joined by lanes.
+    pub fn rows<V, F: Fold>(x: &[f32], n: usize, out: &mut [f32]) {
+        for (r, o) in out.iter_mut().enumerate() {
+            *o = by_lanes::<F, V>(n, &Row { x: &x[r * n..][..n], pad: F::IDENTITY });
+        }
+    }
 }
 
 /// Rows whose columns are joined.
