@@ -1,7 +1,10 @@
 //! Files to sparse matrices and tables; knows no tensors.
 //!
 //! May use: `error`, `rng`, `math` (floor 0), rayon, the HDF5 library. The pieces, in the order in
-//! which a run meets them: [`h5ad`] reads a [`Dataset`] of [`Csr`] matrices and [`Table`]s.
+//! which a run meets them: [`h5ad`] reads a [`Dataset`] of [`Csr`] matrices and [`Table`]s;
+//! [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong; [`labels`] turns
+//! a column into classes; [`genes`] puts columns into a model's order; [`preprocess`] makes counts
+//! into input; [`batches`] says which cells a step sees. [`simulate`] stands in for a file.
 #![forbid(unsafe_code)]
 
 pub mod annotated;
