@@ -71,23 +71,3 @@ pub fn entropy(logits: &Tensor) -> Result<Tensor> {
     let axis = logits.rank() - 1;
     logits.softmax()?.mul(&logits.log_softmax()?)?.sum(&[axis], false)?.neg()
 }
-
-/// Squared maximum mean discrepancy, biased: `mean Kxx + mean Kyy - 2 mean Kxy`.
-pub fn mmd_biased(kernel: &crate::tensor::op::MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let (n, m) = (x.size(0), y.size(0));
-    let ones = |t: &Tensor| Tensor::ones(&[t.size(0), 1], t.device());
-    let sum = |a: &Tensor, b: &Tensor| a.kernel_product(kernel, b, &ones(b)?)?.sum_all();
-    let within = sum(x, x)?.div_count(n * n)?.add(&sum(y, y)?.div_count(m * m)?)?;
-    within.sub(&sum(x, y)?.div_count(n * m)?.mul_scalar(2.0)?)
-}
-
-/// Squared maximum mean discrepancy, unbiased: the diagonals of Kxx and Kyy left out.
-pub fn mmd_unbiased(kernel: &crate::tensor::op::MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let (n, m) = (x.size(0), y.size(0));
-    let ones = |t: &Tensor| Tensor::ones(&[t.size(0), 1], t.device());
-    let off = kernel.without_diagonal();
-    let within =
-        |a: &Tensor, k: usize| a.kernel_product(&off, a, &ones(a)?)?.sum_all()?.div_count(k * k.saturating_sub(1));
-    let between = x.kernel_product(kernel, y, &ones(y)?)?.sum_all()?.div_count(n * m)?;
-    within(x, n)?.add(&within(y, m)?)?.sub(&between.mul_scalar(2.0)?)
-}

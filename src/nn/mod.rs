@@ -3,9 +3,11 @@
 //! May use: `tensor`, `device`, `rng`, `error`.
 #![forbid(unsafe_code)]
 
+pub mod distributions;
 pub mod init;
 pub mod layers;
 pub mod loss;
+pub mod mmd;
 pub mod norm;
 pub mod optim;
 pub mod params;

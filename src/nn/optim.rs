@@ -241,3 +241,18 @@ pub fn clip_grad_norm(grads: &[Tensor], max_norm: f32) -> Result<(Vec<Tensor>, T
     let coefficient = Tensor::scalar(max_norm, &device)?.div(&norm.add_scalar(1e-6)?)?.clamp(0.0, 1.0)?;
     Ok((grads.iter().map(|g| g.mul(&coefficient)).collect::<Result<_>>()?, norm))
 }
+
+/// Moves an average of parameters, in place: `average <- decay average + (1 - decay) params`. Both
+/// are whole contiguous arenas.
+pub fn ema(average: &Tensor, params: &Tensor, decay: f64) -> Result<()> {
+    params.expect_shape("ema", average.shape())?;
+    let n = average.numel();
+    let step = Tensor::scalar((1.0 - decay) as f32, average.device())?;
+    let constants = OptimParams {
+        n: n as u32,
+        g_at: params.offset() as u32,
+        w_at: average.offset() as u32,
+        ..OptimParams::default()
+    };
+    average.device().launch(&EMA, &constants, &[params.storage(), step.storage(), average.storage()], [n as u32, 1, 1])
+}

@@ -5,10 +5,14 @@
 //! Without the folder (`CYTOGRAD_SHARED`, default `../shared`) a test says that it skips.
 
 mod chi2;
+mod distributions;
 mod metrics;
+mod mmd;
 mod ops;
+mod optim;
 mod preprocess;
 mod rng;
+mod second_order;
 mod special;
 mod store;
 
