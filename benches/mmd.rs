@@ -11,7 +11,7 @@ use cytograd::kernel::mmd::*;
 fn main() {
     let quick = std::env::args().any(|a| a == "--test");
     let rounds = if quick { 1 } else { 5 };
-    let (n, d) = (if quick { 500 } else { 8000 }, 32);
+    let (n, d) = (if quick { 1000 } else { 8000 }, 32);
     let points = [measure::values(n * d, 1), measure::values(n * d, 2)];
     for threads in [1, 2] {
         let cpu = Cpu::new(threads);

@@ -58,42 +58,46 @@ simd_fn! {
     }
 }
 
+/// Adds a chunk's chain to the total; the first one is taken as it is.
+#[inline(always)]
+fn add_chain(chain: &Row, first: bool, total: &mut Row) {
+    for l in 0..LANES {
+        let both = total[l] + chain[l];
+        total[l] = if first { chain[l] } else { both };
+    }
+}
+
 simd_fn! {
-    /// Adds the chunk's chains of `fma(f, b_t, sum)` to `total` (`[d][LANES]`).
+    /// Adds the chunk's chains of `fma(f, b_t, sum)` to `total` (`[d][LANES]`). The columns come as
+    /// `[d][columns]`: side by side, the compiler would take the coordinates for its lanes.
     fn gradients<F: Step>(direction: F, x: &[Row], y: &[f32], f: &[Row], first: bool, total: &mut [Row]) {
         let d = x.len();
+        let columns = f.len();
         let mut t = 0;
-        while t < d {
-            let wide = WIDE.min(d - t);
+        while t + WIDE <= d {
+            let x: [Row; WIDE] = std::array::from_fn(|w| x[t + w]);
+            let y: [&[f32]; WIDE] = std::array::from_fn(|w| &y[(t + w) * columns..(t + w + 1) * columns]);
             let mut acc = [[0.0f32; LANES]; WIDE];
-            if wide == WIDE {
-                let x: [Row; WIDE] = std::array::from_fn(|w| x[t + w]);
-                for (f, y) in f.iter().zip(y.chunks_exact(d)) {
-                    let y = &y[t..t + WIDE];
-                    for w in 0..WIDE {
-                        for l in 0..LANES {
-                            acc[w][l] = f[l].mul_add(direction.at(x[w][l], y[w], 0.0), acc[w][l]);
-                        }
+            for j in 0..columns {
+                for w in 0..WIDE {
+                    for l in 0..LANES {
+                        acc[w][l] = f[j][l].mul_add(direction.at(x[w][l], y[w][j], 0.0), acc[w][l]);
                     }
-                }
-            } else {
-                for w in 0..wide {
-                    let (x, mut sum) = (x[t + w], [0.0f32; LANES]);
-                    for (f, y) in f.iter().zip(y.chunks_exact(d)) {
-                        for l in 0..LANES {
-                            sum[l] = f[l].mul_add(direction.at(x[l], y[t + w], 0.0), sum[l]);
-                        }
-                    }
-                    acc[w] = sum;
                 }
             }
-            for w in 0..wide {
-                for l in 0..LANES {
-                    let sum = total[t + w][l] + acc[w][l];
-                    total[t + w][l] = if first { acc[w][l] } else { sum };
-                }
+            for w in 0..WIDE {
+                add_chain(&acc[w], first, &mut total[t + w]);
             }
             t += WIDE;
+        }
+        for t in t..d {
+            let mut acc = [0.0f32; LANES];
+            for j in 0..columns {
+                for l in 0..LANES {
+                    acc[l] = f[j][l].mul_add(direction.at(x[t][l], y[t * columns + j], 0.0), acc[l]);
+                }
+            }
+            add_chain(&acc, first, &mut total[t]);
         }
     }
 }
@@ -110,10 +114,7 @@ simd_fn! {
                     sum[l] = k[l].mul_add(v, sum[l]);
                 }
             }
-            for l in 0..LANES {
-                let both = total[l] + sum[l];
-                total[l] = if first { sum[l] } else { both };
-            }
+            add_chain(&sum, first, total);
         }
     }
 }
@@ -215,6 +216,8 @@ struct Pairs<'a> {
     u: &'a [f32],
     v: &'a [f32],
     columns: usize,
+    /// The y of each chunk as `[d][columns]`, for gradients; else empty.
+    across: Vec<f32>,
 }
 
 impl<'a> Pairs<'a> {
@@ -233,7 +236,25 @@ impl<'a> Pairs<'a> {
             u: u.filter(|_| !unit).map_or(&[], |u| floats(u, p.u_at, m * columns)),
             v: v.filter(|_| !unit).map_or(&[], |v| floats(v, p.v_at, n * columns)),
             columns,
+            across: Vec::new(),
         }
+    }
+
+    /// Lays y out for gradients.
+    fn with_gradients(mut self) -> Self {
+        let d = self.p.d as usize;
+        self.across = vec![0.0; self.y.len()];
+        if d > 0 {
+            for (y, across) in self.y.chunks(CHUNK * d).zip(self.across.chunks_mut(CHUNK * d)) {
+                let columns = y.len() / d;
+                for (j, y) in y.chunks_exact(d).enumerate() {
+                    for (t, &y) in y.iter().enumerate() {
+                        across[t * columns + j] = y;
+                    }
+                }
+            }
+        }
+        self
     }
 
     /// Scalar operations per row of x, for dealing rows to threads.
@@ -275,7 +296,7 @@ impl<'a> Pairs<'a> {
             Kind::Laplacian => {
                 let sign = |x: f32, y: f32, _| {
                     let e = x - y;
-                    f32::from(u8::from(e > 0.0)) - f32::from(u8::from(e < 0.0))
+                    (if e > 0.0 { 1.0 } else { 0.0 }) - (if e < 0.0 { 1.0 } else { 0.0 })
                 };
                 gradients(sign, x, y, f, first, total);
             }
@@ -321,7 +342,7 @@ impl<'a> Pairs<'a> {
                     if !v.is_empty() {
                         weigh(&u, v, f);
                     }
-                    self.gradients(&x, y, f, j == 0, &mut slopes);
+                    self.gradients(&x, &self.across[j * d..(j + columns) * d], f, j == 0, &mut slopes);
                 } else {
                     values(self.kind, &self.p, self.gamma, k);
                 }
@@ -376,7 +397,7 @@ fn apply(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &
 }
 
 fn apply_grad(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Threads) {
-    let pairs = Pairs::new(params(bytes), inputs, Some(inputs[3]), Some(inputs[4]));
+    let pairs = Pairs::new(params(bytes), inputs, Some(inputs[3]), Some(inputs[4])).with_gradients();
     let (m, d) = (pairs.p.m as usize, pairs.p.d as usize);
     let [out, grad] = outputs else { return };
     let out: &mut [f32] = &mut bytemuck::cast_slice_mut(out)[..m * pairs.columns];
