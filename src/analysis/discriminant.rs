@@ -85,7 +85,7 @@ impl Discriminant {
     /// `Error::Shape` if the values do not form rows of d.
     pub fn distances(&self, x: &[f64]) -> Result<Vec<f64>> {
         let (d, c) = (self.n_dims, self.n_classes);
-        if d == 0 || c == 0 || x.len() % d != 0 || self.whitened.len() != c * d || self.factor.order() != d {
+        if d == 0 || c == 0 || !x.len().is_multiple_of(d) || self.whitened.len() != c * d || self.factor.order() != d {
             return Err(Error::Shape {
                 op: "discriminant",
                 expected: format!("rows of {d} values"),

@@ -97,7 +97,7 @@ impl ReferenceMap {
     pub fn map(&self, z: &[f64], batches: &[BatchVariable]) -> Result<Mapped> {
         let (d, k) = (self.n_dims, self.n_clusters);
         let whole = k > 0 && self.centroids.len() == k * d && self.mass.len() == k && self.sums.len() == k * d;
-        if d == 0 || z.len() % d != 0 || !whole {
+        if d == 0 || !z.len().is_multiple_of(d) || !whole {
             return Err(Error::Shape {
                 op: "reference mapping",
                 expected: format!("rows of {d} values and {k} whole clusters"),

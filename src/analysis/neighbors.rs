@@ -51,7 +51,7 @@ pub fn knn_query(query: &[f64], reference: &[f64], d: usize, k: usize) -> Result
 }
 
 fn search(query: &[f64], reference: &[f64], d: usize, k: usize, skip_self: bool) -> Result<Neighbors> {
-    if d == 0 || query.len() % d != 0 || reference.len() % d != 0 {
+    if d == 0 || !query.len().is_multiple_of(d) || !reference.len().is_multiple_of(d) {
         return Err(Error::Shape {
             op: "knn",
             expected: format!("rows of {d} values"),
