@@ -6,6 +6,8 @@
 
 mod chi2;
 mod distributions;
+mod embedding_inputs;
+mod harmony;
 mod metrics;
 mod mmd;
 mod ops;
