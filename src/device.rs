@@ -39,6 +39,8 @@ pub type Profile = BTreeMap<&'static str, (u64, Duration)>;
 struct Pool {
     free: HashMap<usize, Vec<Buffer>>,
     stats: Memory,
+    /// Most bytes that may be live and pooled together.
+    limit: Option<usize>,
 }
 
 /// Memory of a device, in bytes; buffers count with the size of their class.
@@ -118,6 +120,14 @@ impl Device {
                 buffer
             }
             None => {
+                if pool.limit.is_some_and(|limit| pool.stats.live + pool.stats.pooled + class > limit) {
+                    // What is only kept for reuse goes first.
+                    pool.free.clear();
+                    pool.stats.pooled = 0;
+                    if pool.limit.is_some_and(|limit| pool.stats.live + class > limit) {
+                        return Err(Error::OutOfMemory { device: self.name().into(), bytes: class });
+                    }
+                }
                 pool.stats.allocations += 1;
                 self.inner.backend.alloc(class)?
             }
@@ -208,6 +218,12 @@ impl Device {
         self.pool().stats
     }
 
+    /// The most bytes that tensors may take from now on, buffers kept for reuse included; more is
+    /// `Error::OutOfMemory`.
+    pub fn set_limit(&self, bytes: usize) {
+        self.pool().limit = Some(bytes);
+    }
+
     /// Starts a new peak measurement.
     pub fn reset_peak(&self) {
         let mut pool = self.pool();
@@ -282,6 +298,18 @@ impl Drop for Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_frees_what_is_pooled_and_then_refuses() {
+        let device = Device::cpu(1);
+        device.set_limit(10_000);
+        drop(device.alloc(1000).unwrap());
+        let held = device.alloc(2000).unwrap();
+        assert_eq!(device.memory().pooled, 0);
+        assert_eq!(device.alloc(1000).unwrap_err().exit_code(), 3);
+        drop(held);
+        device.alloc(2000).unwrap();
+    }
 
     #[test]
     fn pool_reuses_what_was_dropped() {

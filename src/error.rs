@@ -97,7 +97,7 @@ impl fmt::Display for Error {
             Error::OutOfMemory { device, bytes } => {
                 write!(
                     f,
-                    "device \"{device}\": cannot hold another {bytes} bytes; use a smaller batch or another device"
+                    "device \"{device}\": cannot hold another {bytes} bytes; use smaller batches, more --memory or another device"
                 )
             }
             Error::Io { path, action, source } => write!(f, "{}: {action} failed: {source}", path.display()),

@@ -22,7 +22,7 @@ pub struct Common {
     pub math: Math,
     /// The most memory that tensors may take, as in 8GiB or 500MB [default: no limit]
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
-    pub memory: Option<u64>,
+    memory: Option<u64>,
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -64,7 +64,11 @@ impl Common {
     /// # Errors
     /// `Error::Device` if there is none.
     pub fn device(&self) -> Result<Device> {
-        Device::open(&self.device, self.threads())
+        let device = Device::open(&self.device, self.threads())?;
+        if let Some(bytes) = self.memory {
+            device.set_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+        Ok(device)
     }
 }
 

@@ -27,15 +27,9 @@ pub struct Args {
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let evaluation = evaluate(&args.file, &args.truth, &args.conditions)?;
     if session.common.json {
-        return output::print_json(&json(&evaluation)?);
+        return output::print_json(&output::to_json(&evaluation)?);
     }
     output::print(&evaluation.to_string())
-}
-
-/// The evaluation as JSON.
-pub fn json(evaluation: &Evaluation) -> Result<serde_json::Value> {
-    let failed = |e: serde_json::Error| Error::Argument { op: "evaluate", what: e.to_string() };
-    serde_json::to_value(evaluation).map_err(failed)
 }
 
 /// Judges the annotations of the cells that fulfil the conditions.

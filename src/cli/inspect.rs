@@ -1,6 +1,7 @@
 //! `cytograd inspect`: what is in a file.
 
 use super::{Session, output};
+use crate::data::check::{self, Content, Names};
 use crate::data::{Column, Dataset, Entry, Matrix, Table, h5ad};
 use crate::error::Result;
 use serde_json::{Value, json};
@@ -25,10 +26,17 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
 const LEVELS: usize = 12;
 
 fn report(dataset: &Dataset) -> Value {
-    let mut matrices = vec![matrix("X", &dataset.x)];
-    matrices.extend(dataset.layers.iter().map(|(name, m)| matrix(&format!("layer {name}"), m)));
-    if let Some(raw) = &dataset.raw {
-        matrices.push(matrix("raw", &raw.x));
+    let mut parts: Vec<(String, &Matrix)> = vec![("X".into(), &dataset.x)];
+    parts.extend(dataset.layers.iter().map(|(name, m)| (format!("layer {name}"), m)));
+    parts.extend(dataset.raw.iter().map(|raw| ("raw".into(), &raw.x)));
+    let (mut matrices, mut problems) = (Vec::new(), Vec::new());
+    for (name, m) in parts {
+        let (json, found) = matrix(dataset, &name, m);
+        matrices.push(json);
+        problems.extend(found);
+    }
+    for (kind, names) in [("cell", &dataset.obs.index), ("gene", &dataset.var.index)] {
+        problems.extend(check::require_unique(names, kind, kind).err().map(|e| e.to_string()));
     }
     let entries = |list: &[(String, Entry)]| -> Vec<Value> {
         let shape = |entry: &Entry| match entry {
@@ -49,34 +57,37 @@ fn report(dataset: &Dataset) -> Value {
         "obsp": dataset.obsp.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "uns": dataset.uns.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "skipped": dataset.skipped,
+        "problems": problems,
     })
 }
 
-fn matrix(name: &str, m: &Matrix) -> Value {
-    let cells = m.n_rows() as f64 * m.n_cols() as f64;
-    let nonzero = m.values().iter().filter(|&&v| v != 0.0).count();
-    let (mut low, mut high, mut whole) = (f32::INFINITY, f32::NEG_INFINITY, true);
-    let mut not_finite = 0usize;
-    for &v in m.values() {
-        low = low.min(v);
-        high = high.max(v);
-        whole &= v.fract() == 0.0 && v >= 0.0;
-        not_finite += usize::from(!v.is_finite());
-    }
-    if nonzero < m.n_rows() * m.n_cols() {
-        (low, high) = (low.min(0.0), high.max(0.0));
-    }
-    json!({
+fn matrix(dataset: &Dataset, name: &str, m: &Matrix) -> (Value, Vec<String>) {
+    let seen = check::describe(m);
+    let entries = m.n_rows() as f64 * m.n_cols() as f64;
+    let json = json!({
         "name": name,
         "storage": if matches!(m, Matrix::Csr(_)) { "sparse" } else { "dense" },
         "shape": [m.n_rows(), m.n_cols()],
-        "nonzero": nonzero,
-        "density": if cells > 0.0 { nonzero as f64 / cells } else { 0.0 },
-        "min": low,
-        "max": high,
-        "not_finite": not_finite,
-        "counts": whole && not_finite == 0,
-    })
+        "nonzero": seen.nonzero,
+        "density": if entries > 0.0 { seen.nonzero as f64 / entries } else { 0.0 },
+        "min": seen.range.0,
+        "max": seen.range.1,
+        "content": seen.content.name(),
+        "evidence": seen.evidence,
+        "counts": seen.content == Content::Counts,
+        "empty_cells": seen.empty_cells.len(),
+    });
+    // The genes of `raw` have names of their own.
+    let genes = dataset.raw.as_ref().filter(|_| name == "raw").map_or(&dataset.var, |raw| &raw.var);
+    let names = Names { place: name, cells: &dataset.obs.index, genes: &genes.index };
+    let judged = [
+        check::require_filled(&seen, names),
+        check::require_finite(&seen, names),
+        check::require_no_empty_cells(&seen, names),
+    ];
+    // An empty matrix needs no list of its empty cells.
+    let problems = judged.into_iter().filter_map(Result::err).map(|e| e.to_string());
+    (json, if seen.content == Content::Empty { problems.take(1).collect() } else { problems.collect() })
 }
 
 fn columns(table: &Table) -> Vec<Value> {
@@ -87,23 +98,23 @@ fn describe(name: &str, column: &Column) -> Value {
     let mut value = json!({ "name": name, "kind": column.kind() });
     let missing = (0..column.len()).filter(|&row| column.text(row).is_none()).count();
     value["missing"] = json!(missing);
+    let texts: Vec<String> = (0..column.len()).filter_map(|row| column.text(row)).collect();
+    let mut levels: BTreeMap<&str, usize> = BTreeMap::new();
+    texts.iter().for_each(|text| *levels.entry(text).or_default() += 1);
+    let whole = matches!(column, Column::Int(_) | Column::NullableInt { .. });
     match column.numbers() {
-        Some(numbers) if !matches!(column, Column::Int(_) | Column::NullableInt { .. }) => {
+        Some(numbers) if !whole || levels.len() > LEVELS => {
             let finite = || numbers.iter().copied().filter(|v| v.is_finite());
             value["min"] = json!(finite().fold(f64::INFINITY, f64::min));
             value["max"] = json!(finite().fold(f64::NEG_INFINITY, f64::max));
         }
         _ => {
-            let mut levels: BTreeMap<String, usize> = BTreeMap::new();
-            for text in (0..column.len()).filter_map(|row| column.text(row)) {
-                *levels.entry(text).or_default() += 1;
-            }
             value["n_levels"] = json!(levels.len());
-            let mut ranked: Vec<(String, usize)> = levels.into_iter().collect();
-            ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            let mut ranked: Vec<(&str, usize)> = levels.into_iter().collect();
+            ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
             // Names of cells and the like say nothing.
             if ranked.first().is_some_and(|(_, n)| *n > 1) {
-                let shown = ranked.into_iter().take(LEVELS).map(|(text, n)| (text, json!(n))).collect();
+                let shown = ranked.into_iter().take(LEVELS).map(|(text, n)| (text.to_owned(), json!(n))).collect();
                 value["levels"] = Value::Object(shown);
             }
         }
@@ -124,13 +135,13 @@ fn text(report: &Value) -> String {
     );
     for m in list(&report["matrices"]) {
         let density = 100.0 * m["density"].as_f64().unwrap_or(0.0);
-        let kind = if m["counts"] == true { "counts" } else { "not counts" };
         out += &format!(
-            "{:<14}{}, {density:.1} % non-zero, {kind}, values {} to {}\n",
+            "{:<14}{}, {density:.1} % non-zero, {}, values {} to {}\n",
             m["name"].as_str().unwrap_or_default(),
             m["storage"].as_str().unwrap_or_default(),
-            m["min"],
-            m["max"]
+            m["content"].as_str().unwrap_or_default(),
+            number(&m["min"]),
+            number(&m["max"])
         );
     }
     for part in ["obs", "var"] {
@@ -151,6 +162,9 @@ fn text(report: &Value) -> String {
             out += &format!("{part:<14}{}\n", entries.join(", "));
         }
     }
+    for problem in strings(&report["problems"]) {
+        out += &format!("problem       {problem}\n");
+    }
     for part in ["obsp", "uns", "skipped"] {
         let names = strings(&report[part]);
         if !names.is_empty() {
@@ -158,6 +172,15 @@ fn text(report: &Value) -> String {
         }
     }
     out
+}
+
+/// As few digits as say it.
+fn number(value: &Value) -> String {
+    match value.as_f64() {
+        Some(v) if v.fract() == 0.0 && v.abs() < 1e15 => format!("{v:.0}"),
+        Some(v) => format!("{v:.4}"),
+        None => "none".into(),
+    }
 }
 
 fn column_text(column: &Value) -> String {

@@ -8,14 +8,19 @@
 //! error.
 #![forbid(unsafe_code)]
 
+mod annotate;
 mod bench;
 mod common;
 mod completions;
+mod demo;
 mod devices;
 mod evaluate;
 mod inspect;
 mod output;
+mod preprocess;
 mod progress;
+mod stop;
+mod train;
 
 use crate::error::{Error, Result};
 use clap::error::ErrorKind;
@@ -38,13 +43,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Inspect(inspect::Args),
+    Preprocess(preprocess::Args),
+    Train(train::Args),
+    Annotate(annotate::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
     Bench(bench::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(completions::ManArgs),
+}
+
+impl Command {
+    /// Whether it works long enough to be interrupted and to use threads.
+    fn is_long(&self) -> bool {
+        !matches!(self, Command::Completions(_) | Command::Man(_))
+    }
+}
+
+/// Work on files runs on rayon's own pool; it gets as many threads as the device.
+fn pool(threads: usize) {
+    // Fails only if there is a pool already; then that one serves.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
 /// What a subcommand gets beside its own flags.
@@ -69,9 +91,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
+    if cli.command.is_long() {
+        stop::listen()?;
+        pool(cli.common.threads());
+    }
     let mut session = Session { progress: Progress::new(&cli.common), common: cli.common };
     let result = match &cli.command {
+        Command::Demo(args) => demo::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
+        Command::Preprocess(args) => preprocess::run(args, &mut session),
+        Command::Train(args) => train::run(args, &mut session),
+        Command::Annotate(args) => annotate::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),
         Command::Devices(args) => devices::run(args, &mut session),
         Command::Bench(args) => bench::run(args, &mut session),

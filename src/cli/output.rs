@@ -20,6 +20,14 @@ pub fn print_json(value: &serde_json::Value) -> Result<()> {
     print(&format!("{value:#}\n"))
 }
 
+/// Any result as JSON.
+///
+/// # Errors
+/// `Error::Argument` if it cannot be JSON.
+pub fn to_json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value).map_err(|e| Error::Argument { op: "json", what: e.to_string() })
+}
+
 /// Writes an error to stderr, on one line.
 pub fn error(text: &str) {
     let line = text.split('\n').map(str::trim).collect::<Vec<_>>().join(" ");

@@ -3,5 +3,6 @@
 //! May use: everything up to `nn` and `analysis`. [`run`] is the run folder, progress and interruption.
 #![forbid(unsafe_code)]
 
+pub mod annotator;
 pub mod ebm;
 pub mod run;

@@ -1,0 +1,83 @@
+//! `cytograd annotate`: a trained run and a query to labels.
+
+use super::{Session, output};
+use crate::data::select::Condition;
+use crate::error::Result;
+use crate::models::annotator::{AnnotateOptions, AnnotateSummary, annotate};
+use crate::models::run::Observer;
+use std::path::PathBuf;
+
+/// Label the cells of a file with a trained model
+///
+/// Writes a copy of the file with, in obs, cytograd_label, cytograd_prob (its probability),
+/// cytograd_logpx (log density, up to a constant), cytograd_pvalue (against held-out reference
+/// cells) and cytograd_ood (known or unknown); in obsm X_cytograd; in uns how it was made. Nothing
+/// that was in the file is lost.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Run folder that `cytograd train` wrote
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// h5ad file with the cells to label
+    #[arg(value_name = "QUERY")]
+    query: PathBuf,
+    /// h5ad file to write; may be QUERY itself
+    #[arg(short, long, value_name = "OUT.h5ad")]
+    output: PathBuf,
+    /// Only cells with this value in this column (or COL!=VALUE); repeat for more. The output holds
+    /// these cells only
+    #[arg(long = "where", value_name = "COL=VALUE")]
+    filter: Vec<Condition>,
+    /// Layer with the expression values [default: as in training]
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Write one line per cell to this file as well
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write what --json prints to this file as well
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Share of cells of known types that may be called unknown
+    #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = rate)]
+    fpr: f64,
+}
+
+fn rate(text: &str) -> std::result::Result<f64, &'static str> {
+    text.parse().ok().filter(|&v: &f64| v > 0.0 && v < 1.0).ok_or("give a rate between 0 and 1, as in 0.05")
+}
+
+pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    let device = session.common.device()?;
+    let options = AnnotateOptions {
+        filter: args.filter.clone(),
+        csv: args.csv.clone(),
+        summary: args.summary.clone(),
+        fpr: args.fpr,
+        layer: args.layer.clone(),
+        math: session.common.math.name().into(),
+        ..AnnotateOptions::new(&args.model, &args.query, &args.output)
+    };
+    let summary = annotate(&options, &device, &mut session.progress)?;
+    session.progress.close();
+    if session.common.json {
+        return output::print_json(&output::to_json(&summary)?);
+    }
+    session.progress.note(&text(&summary));
+    Ok(())
+}
+
+/// One line: how many cells, which labels, how many unknown.
+pub fn text(summary: &AnnotateSummary) -> String {
+    let mut labels: Vec<(&String, &usize)> = summary.labels.iter().collect();
+    labels.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+    let shown: Vec<String> = labels.iter().take(8).map(|(label, n)| format!("{label} {n}")).collect();
+    let more = if labels.len() > shown.len() { ", ..." } else { "" };
+    format!(
+        "{}: {} cells ({}{more}), {} of them unlike the reference, mean probability {:.3}",
+        summary.output.display(),
+        summary.cells,
+        shown.join(", "),
+        summary.unknown,
+        summary.mean_prob
+    )
+}

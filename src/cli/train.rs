@@ -1,0 +1,136 @@
+//! `cytograd train`: a labelled reference to a run folder.
+
+use super::{Session, output};
+use crate::data::select::Condition;
+use crate::error::Result;
+use crate::models::annotator::{Profile, TrainOptions, TrainSummary, train};
+use crate::models::ebm::Model;
+use crate::models::run::Observer;
+use clap::ValueEnum;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Train an annotator on a labelled reference
+///
+/// clams: classifier and density in one network, its generative loss clipped and gated so that it
+/// does not diverge. jem: the same without clipping. resnet: the classifier alone.
+///
+/// With --query the preparation of features (variable genes, PCA, Harmony) sees the query's values,
+/// never its labels; annotate then corrects batch effects best. Without it a query is projected.
+#[derive(clap::Args)]
+pub struct Args {
+    /// What to train
+    #[arg(value_name = "MODEL")]
+    model: ModelName,
+    /// h5ad file with labelled cells
+    #[arg(long, value_name = "FILE")]
+    reference: PathBuf,
+    /// Column of obs with the labels
+    #[arg(long, value_name = "COL")]
+    label_key: String,
+    /// Column of obs with the batches to level
+    #[arg(long, value_name = "COL")]
+    batch_key: Option<String>,
+    /// h5ad file to annotate later; may be the reference's own file, see --where
+    #[arg(long, value_name = "FILE")]
+    query: Option<PathBuf>,
+    /// Reference cells have this value in this column (or COL!=VALUE: another); repeat for more: one
+    /// of the values of a column, all of the columns
+    #[arg(long = "where", value_name = "COL=VALUE")]
+    filter: Vec<Condition>,
+    /// The same for the query [default: all cells; in the reference's own file the cells that --where
+    /// leaves]
+    #[arg(long, value_name = "COL=VALUE")]
+    query_where: Vec<Condition>,
+    /// Leave cells with this label out of the reference; repeat for more
+    #[arg(long, value_name = "LABEL")]
+    hold_out: Vec<String>,
+    /// Layer with the expression values [default: X]
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Run folder to write
+    #[arg(short, long, value_name = "DIR", visible_alias = "output")]
+    out: PathBuf,
+    /// Passes over the training cells [default: by the profile]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Network and schedule: paper (large), small, or auto by the number of cells
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    profile: ProfileName,
+    /// Go on with the run in --out, with the bits of a run that never stopped
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
+    /// Replace the run in --out
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModelName {
+    Clams,
+    Jem,
+    Resnet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProfileName {
+    Auto,
+    Paper,
+    Small,
+}
+
+impl Args {
+    fn options(&self, session: &Session) -> TrainOptions {
+        let model = match self.model {
+            ModelName::Clams => Model::Clams,
+            ModelName::Jem => Model::Jem,
+            ModelName::Resnet => Model::Resnet,
+        };
+        TrainOptions {
+            batch_key: self.batch_key.clone(),
+            query: self.query.clone(),
+            filter: self.filter.clone(),
+            query_filter: self.query_where.clone(),
+            hold_out: self.hold_out.clone(),
+            layer: self.layer.clone(),
+            epochs: self.epochs.map(|n| n as usize),
+            seed: session.common.seed,
+            math: session.common.math.name().into(),
+            resume: self.resume,
+            overwrite: self.overwrite,
+            profile: match self.profile {
+                ProfileName::Auto => Profile::Auto,
+                ProfileName::Paper => Profile::Paper,
+                ProfileName::Small => Profile::Small,
+            },
+            ..TrainOptions::new(model, &self.reference, &self.label_key, &self.out)
+        }
+    }
+}
+
+pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    let device = session.common.device()?;
+    let summary = train(&args.options(session), &device, &mut session.progress)?;
+    session.progress.close();
+    if session.common.json {
+        return output::print_json(&output::to_json(&summary)?);
+    }
+    session.progress.note(&text(&summary));
+    Ok(())
+}
+
+/// One line: what was trained, how well it does on the reference, where it is.
+pub fn text(summary: &TrainSummary) -> String {
+    let figure = |part: &str, what: &str| summary.metrics[part][what].as_f64();
+    let accuracy = |part: &str| figure(part, "accuracy").map_or("-".into(), |v| format!("{v:.3}"));
+    let diverged = if summary.metrics["diverged"] == Value::Bool(true) { ", DIVERGED" } else { "" };
+    format!(
+        "{}: {} on {} cells of {} labels; accuracy on the reference: validation {}, test {}{diverged}",
+        summary.run.display(),
+        summary.model,
+        summary.train_cells,
+        summary.classes.len(),
+        accuracy("valid"),
+        accuracy("test"),
+    )
+}

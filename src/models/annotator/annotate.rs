@@ -1,0 +1,378 @@
+//! A trained run and a query file to labels, probabilities, densities and p-values.
+
+use super::cells::Query;
+use super::model::FeatureModel;
+use super::profile::Settings;
+use super::train::{CALIBRATION_LOG_PX, QUERY, QueryAtHand, load_network, names_are_unique};
+use crate::analysis::conformal::Conformal;
+use crate::data::annotated::{Entry, Value};
+use crate::data::h5ad::{self, Additions};
+use crate::data::select::{self, Condition};
+use crate::data::{Categorical, Column, Dense, Matrix};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::models::ebm::evaluate::{self, Readings};
+use crate::models::run::{Observer, RunFolder, State, WholeFile, interrupt, write_whole};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What to annotate with what.
+#[derive(Clone, Debug)]
+pub struct AnnotateOptions {
+    /// Run folder of a finished training.
+    pub model: PathBuf,
+    /// h5ad file.
+    pub query: PathBuf,
+    /// Which of its cells; the output then holds these only.
+    pub filter: Vec<Condition>,
+    /// h5ad file to write; may be the query itself.
+    pub output: PathBuf,
+    /// One line per cell.
+    pub csv: Option<PathBuf>,
+    /// The returned summary as a file.
+    pub summary: Option<PathBuf>,
+    /// Share of cells of known types that may be called unknown.
+    pub fpr: f64,
+    /// Layer in place of the one that was used in training.
+    pub layer: Option<String>,
+    /// For the record.
+    pub math: String,
+}
+
+impl AnnotateOptions {
+    /// Everything else at its default.
+    pub fn new(model: impl Into<PathBuf>, query: impl Into<PathBuf>, output: impl Into<PathBuf>) -> AnnotateOptions {
+        AnnotateOptions {
+            model: model.into(),
+            query: query.into(),
+            filter: Vec::new(),
+            output: output.into(),
+            csv: None,
+            summary: None,
+            fpr: 0.05,
+            layer: None,
+            math: "strict".into(),
+        }
+    }
+}
+
+/// How a query's features were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Correction {
+    /// The query took part in the preparation of the training.
+    Joint,
+    /// Projected, then corrected by reference mapping.
+    ReferenceMapping,
+    /// Projected as it is.
+    Uncorrected,
+}
+
+impl Correction {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Correction::Joint => "prepared together with the reference",
+            Correction::ReferenceMapping => "corrected by reference mapping",
+            Correction::Uncorrected => "uncorrected",
+        }
+    }
+}
+
+/// What an annotation reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnnotateSummary {
+    pub output: PathBuf,
+    pub model: String,
+    pub cells: usize,
+    /// Cells per label given.
+    pub labels: BTreeMap<String, usize>,
+    /// Cells flagged as unlike the reference.
+    pub unknown: usize,
+    /// Cells without counts, which have no label.
+    pub not_annotated: usize,
+    pub correction: Correction,
+    /// Genes of the model.
+    pub model_genes: usize,
+    /// Those of them that the query has.
+    pub matched_genes: usize,
+    pub fpr: f64,
+    /// log p(x) below which a cell is flagged; absent if none can be at this rate.
+    pub threshold: Option<f64>,
+    /// Held-out reference cells behind the p-values.
+    pub calibration_cells: usize,
+    /// Mean probability of the labels given.
+    pub mean_prob: f64,
+}
+
+/// Network inputs of the query.
+struct Inputs {
+    x: Vec<f32>,
+    empty: Vec<bool>,
+    correction: Correction,
+    matched: usize,
+}
+
+/// Annotates a query; writes a copy of its file with the results.
+///
+/// # Errors
+/// `Error::Run` if the run cannot be used; as [`h5ad::read_matrix`] for the query; `Error::Usage`
+/// for a rate outside (0, 1); `Error::Io` if an output cannot be written. Outputs are written whole
+/// or not at all.
+pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn Observer) -> Result<AnnotateSummary> {
+    if !(options.fpr > 0.0 && options.fpr < 1.0) {
+        return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
+    }
+    let folder = RunFolder::open(&options.model)?;
+    let manifest = folder.manifest();
+    let unusable = |e: Error| Error::Run {
+        path: options.model.clone(),
+        what: format!("cannot be used ({e})"),
+        fix: "train again with this version".into(),
+    };
+    let settings: Settings = serde_json::from_value(manifest.configuration["settings"].clone())
+        .map_err(|e| unusable(Error::Argument { op: "settings", what: e.to_string() }))?;
+    let state = folder.model()?;
+    let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
+    let network = load_network(&settings, &state, features.width(), manifest.labels.len(), device).map_err(unusable)?;
+
+    let layer = options.layer.as_deref().or(manifest.preprocessing["layer"].as_str());
+    let dataset = h5ad::read_matrix(&options.query, layer)?;
+    let rows = select::rows(&dataset.obs, &options.filter, &format!("{}: obs", dataset.source))?;
+    let query = Query::new(&dataset, &rows, None, manifest.preprocessing["batch_key"].as_str())?;
+    names_are_unique(&dataset, observer);
+    drop(dataset);
+    let inputs = inputs(&query, &state, &features, observer)?;
+    warn_of_empty(&query, &inputs, observer);
+    interrupt::check("no output was written")?;
+
+    observer.begin(0, "annotating");
+    let readings = evaluate::readings(&evaluate::logits(&network, &inputs.x, device)?);
+    let embedding = evaluate::embedding(&network, &inputs.x, device)?;
+    observer.end();
+    interrupt::check("no output was written")?;
+    let calibration = Calibration::new(&state, options.fpr, observer)?;
+    let cells = Annotated::new(readings, &inputs.empty, &calibration, &manifest.labels, options.fpr);
+    let summary = summary(options, &folder, &inputs, &cells, &calibration);
+
+    let n = cells.label.codes.len();
+    let width = embedding.len().checked_div(n).unwrap_or(0);
+    let layer_name = layer.unwrap_or("X").to_owned();
+    let additions = Additions {
+        uns: vec![("cytograd".into(), provenance(options, &folder, &summary, &layer_name, device))],
+        obsm: vec![("X_cytograd".into(), Entry::Matrix(Matrix::Dense(Dense::new(n, width, embedding)?)))],
+        obs: cells.columns(),
+    };
+    let chosen = (!options.filter.is_empty()).then_some(rows.as_slice());
+    // The small files first, under their temporary names: a place that cannot be written is found
+    // before the large file takes its name.
+    let csv = options.csv.as_deref().map(|path| cells.csv(path, &query.expression.cells)).transpose()?;
+    h5ad::add_to_copy(&options.query, &options.output, &additions, chosen)?;
+    if let Some(csv) = csv {
+        csv.finish()?;
+    }
+    if let Some(path) = &options.summary {
+        let text = serde_json::to_string_pretty(&summary)
+            .map_err(|e| Error::Argument { op: "summary", what: e.to_string() })?;
+        write_whole(path, format!("{text}\n").as_bytes())?;
+    }
+    Ok(summary)
+}
+
+fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {
+    let mut empty = inputs.empty.iter().enumerate().filter(|(_, e)| **e).map(|(row, _)| row);
+    let Some(first) = empty.next() else { return };
+    observer.warn(&format!(
+        "{}: {} cells have no counts in the model's genes, the first is {}; they stay without label, \
+         remove them with cytograd preprocess --min-genes 1",
+        query.expression.place,
+        empty.count() + 1,
+        query.expression.cells[first]
+    ));
+}
+
+fn inputs(query: &Query, state: &State, features: &FeatureModel, observer: &mut dyn Observer) -> Result<Inputs> {
+    let n = query.expression.x.n_rows();
+    let known: Option<QueryAtHand> = serde_json::from_value(state.json["query"].clone()).ok();
+    if let Some(known) = known
+        && known.cells == n
+        && known.checksum == query.expression.checksum()
+    {
+        let x = state.tensor(QUERY, &[n, features.width()])?.to_vec();
+        let mut empty = vec![false; n];
+        known.empty.iter().filter(|&&row| row < n).for_each(|&row| empty[row] = true);
+        observer.note("these cells were at hand during training: their features were prepared together with the reference");
+        return Ok(Inputs { x, empty, correction: Correction::Joint, matched: features.genes.len() });
+    }
+    let mut warnings = Vec::new();
+    let projected = features.project(query, &mut |w| warnings.push(w.to_owned()));
+    warnings.iter().for_each(|w| observer.warn(w));
+    let projected = projected?;
+    projected.note.iter().for_each(|note| observer.note(note));
+    let correction = if projected.corrected { Correction::ReferenceMapping } else { Correction::Uncorrected };
+    observer.note(&format!(
+        "these cells were not at hand during training: projected with {} of {} genes, {}",
+        projected.genes.matched,
+        features.genes.len(),
+        correction.name()
+    ));
+    Ok(Inputs { x: projected.x, empty: projected.empty, correction, matched: projected.genes.matched })
+}
+
+/// The held-out reference cells' scores.
+struct Calibration {
+    log_px: Option<Conformal>,
+    threshold: f64,
+}
+
+impl Calibration {
+    fn new(state: &State, fpr: f64, observer: &mut dyn Observer) -> Result<Calibration> {
+        let scores = state.tensors.get(CALIBRATION_LOG_PX);
+        let scores: Vec<f64> = scores.iter().flat_map(|(_, values)| values).map(|&v| f64::from(v)).collect();
+        let log_px = Conformal::new(&scores).ok();
+        let threshold = log_px.as_ref().map_or(Ok(f64::NEG_INFINITY), |c| c.threshold(fpr))?;
+        let cells = log_px.as_ref().map_or(0, Conformal::cells);
+        if threshold == f64::NEG_INFINITY {
+            observer.warn(&format!(
+                "{cells} held-out reference cells are too few to flag cells at a rate of {fpr}; no cell is called unknown, \
+                 give a larger --fpr or a larger reference"
+            ));
+        }
+        Ok(Calibration { log_px, threshold })
+    }
+
+    fn p_value(&self, log_px: f64) -> f64 {
+        self.log_px.as_ref().map_or(f64::NAN, |c| c.p_value(log_px))
+    }
+}
+
+/// What is said of every cell; cells without counts have no label and NaN.
+struct Annotated {
+    label: Categorical,
+    prob: Vec<f32>,
+    log_px: Vec<f32>,
+    p_value: Vec<f64>,
+    ood: Categorical,
+}
+
+impl Annotated {
+    fn new(r: Readings, empty: &[bool], calibration: &Calibration, labels: &[String], fpr: f64) -> Annotated {
+        let blank = |values: Vec<f32>| -> Vec<f32> {
+            values.into_iter().zip(empty).map(|(v, &e)| if e { f32::NAN } else { v }).collect()
+        };
+        let log_px = blank(r.log_px);
+        let p_value: Vec<f64> = log_px.iter().map(|&v| calibration.p_value(f64::from(v))).collect();
+        let flagged: Vec<&str> =
+            p_value.iter().zip(empty).map(|(&p, &e)| if e || p <= fpr { "unknown" } else { "known" }).collect();
+        let codes = r.label.iter().zip(empty).map(|(&l, &e)| if e { -1 } else { l as i32 }).collect();
+        let mut label = Categorical::with_categories::<&str>(&[], labels.to_vec());
+        label.codes = codes;
+        Annotated {
+            label,
+            prob: blank(r.prob),
+            log_px,
+            p_value,
+            ood: Categorical::with_categories(&flagged, vec!["known".into(), "unknown".into()]),
+        }
+    }
+
+    fn columns(&self) -> Vec<(String, Column)> {
+        vec![
+            ("cytograd_label".into(), Column::Categorical(self.label.clone())),
+            ("cytograd_prob".into(), Column::Float32(self.prob.clone())),
+            ("cytograd_logpx".into(), Column::Float32(self.log_px.clone())),
+            ("cytograd_pvalue".into(), Column::Float(self.p_value.clone())),
+            ("cytograd_ood".into(), Column::Categorical(self.ood.clone())),
+        ]
+    }
+
+    /// A CSV that gets its name when it is finished.
+    fn csv(&self, path: &Path, cells: &[String]) -> Result<WholeFile> {
+        let failed = |e: csv::Error| Error::io(path, "writing", std::io::Error::other(e));
+        let mut bytes = Vec::new();
+        let mut writer = csv::Writer::from_writer(&mut bytes);
+        let header = ["cell", "cytograd_label", "cytograd_prob", "cytograd_logpx", "cytograd_pvalue", "cytograd_ood"];
+        writer.write_record(header).map_err(failed)?;
+        let number = |v: f64| if v.is_nan() { String::new() } else { v.to_string() };
+        for (i, cell) in cells.iter().enumerate() {
+            let short = |v: f32| if v.is_nan() { String::new() } else { v.to_string() };
+            let row = [
+                cell.as_str(),
+                self.label.get(i).unwrap_or_default(),
+                &short(self.prob[i]),
+                &short(self.log_px[i]),
+                &number(self.p_value[i]),
+                self.ood.get(i).unwrap_or_default(),
+            ];
+            writer.write_record(row).map_err(failed)?;
+        }
+        writer.flush().map_err(|e| Error::io(path, "writing", e))?;
+        drop(writer);
+        let mut file = WholeFile::create(path)?;
+        file.write_all(&bytes).and_then(|()| file.flush()).map_err(|e| Error::io(path, "writing", e))?;
+        Ok(file)
+    }
+}
+
+fn summary(
+    options: &AnnotateOptions,
+    folder: &RunFolder,
+    inputs: &Inputs,
+    cells: &Annotated,
+    calibration: &Calibration,
+) -> AnnotateSummary {
+    let mut labels: BTreeMap<String, usize> = BTreeMap::new();
+    let n = cells.label.codes.len();
+    (0..n).filter_map(|i| cells.label.get(i)).for_each(|label| *labels.entry(label.to_owned()).or_default() += 1);
+    let given: Vec<f64> = cells.prob.iter().filter(|p| !p.is_nan()).map(|&p| f64::from(p)).collect();
+    AnnotateSummary {
+        output: options.output.clone(),
+        model: folder.manifest().model.clone(),
+        cells: n,
+        labels,
+        unknown: cells.ood.codes.iter().zip(&cells.label.codes).filter(|(o, l)| **o == 1 && **l >= 0).count(),
+        not_annotated: cells.label.codes.iter().filter(|&&c| c < 0).count(),
+        correction: inputs.correction,
+        model_genes: folder.manifest().genes.len(),
+        matched_genes: inputs.matched,
+        fpr: options.fpr,
+        threshold: Some(calibration.threshold).filter(|t| t.is_finite()),
+        calibration_cells: calibration.log_px.as_ref().map_or(0, Conformal::cells),
+        mean_prob: given.iter().sum::<f64>() / given.len().max(1) as f64,
+    }
+}
+
+/// `uns["cytograd"]`.
+fn provenance(
+    options: &AnnotateOptions,
+    folder: &RunFolder,
+    summary: &AnnotateSummary,
+    layer: &str,
+    device: &Device,
+) -> Value {
+    let manifest = folder.manifest();
+    let count = |n: usize| Value::Int(n as i64);
+    let genes = Value::dict().with("model", count(summary.model_genes)).with("matched", count(summary.matched_genes));
+    let mut calibration = Value::dict()
+        .with("method", "conformal p-value of log p(x) against held-out reference cells")
+        .with("reference_cells", count(summary.calibration_cells))
+        .with("fpr", options.fpr);
+    if let Some(threshold) = summary.threshold {
+        calibration = calibration.with("threshold_logpx", threshold);
+    }
+    Value::dict()
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("trained_by", manifest.program.clone())
+        .with("model", manifest.model.clone())
+        .with("model_sha256", folder.model_checksum().unwrap_or_default())
+        .with("seed", Value::Int(manifest.seed as i64))
+        .with("device", device.name())
+        .with("math", options.math.clone())
+        .with("input_layer", layer)
+        .with("gene_overlap", genes)
+        .with("calibration", calibration)
+        .with("correction", summary.correction.name())
+        .with("labels", manifest.labels.clone())
+}

@@ -1,0 +1,90 @@
+//! Values of a file made comparable: counts stay, log-normalised values lose their logarithm,
+//! what is no expression is refused.
+
+use super::cells::Expression;
+use crate::data::check::{self, Content, Names};
+use crate::data::{Csr, Matrix};
+use crate::error::{Error, Result};
+
+/// No `ln(1 + x)` of an abundance is larger: e^20 is half a billion.
+const LARGEST_LOG: f32 = 20.0;
+
+/// Expression without logarithm.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    pub x: Csr,
+    /// What the file holds, in words.
+    pub content: String,
+    /// What was done about it, unless it holds counts.
+    pub note: Option<String>,
+}
+
+/// The values without logarithm.
+///
+/// # Errors
+/// `Error::Data` for an empty matrix and for values that are not finite or negative (a scaled
+/// matrix, for example).
+pub fn linear(expression: &Expression) -> Result<Linear> {
+    // The matrix is lent to `describe` and taken back.
+    let matrix = Matrix::Csr(expression.x.clone());
+    let seen = check::describe(&matrix);
+    let genes = &expression.var.index;
+    let names = Names { place: &expression.place, cells: &expression.cells, genes };
+    check::require_filled(&seen, names)?;
+    check::require_finite(&seen, names)?;
+    if let Some(entry) = seen.negative {
+        let (cell, gene) = (&expression.cells[entry.row], &genes[entry.column]);
+        return Err(Error::data(
+            &expression.place,
+            format!("value {} at cell {cell}, gene {gene} is negative, so the matrix is scaled or corrected", entry.value),
+            "give counts or log-normalised values, for instance with --layer counts",
+        ));
+    }
+    let mut x = matrix.into_csr()?;
+    let logged = match seen.content {
+        Content::Log1p { .. } => true,
+        Content::Fractional => seen.range.1 <= LARGEST_LOG,
+        _ => false,
+    };
+    if logged {
+        x.values_mut().iter_mut().for_each(|v| *v = f64::from(*v).exp_m1() as f32);
+    }
+    let done = if logged { "taken as ln(1 + x)" } else { "used as abundances" };
+    let note = (seen.content != Content::Counts)
+        .then(|| format!("{}: {} values, not counts ({}); {done}", expression.place, seen.content.name(), seen.evidence));
+    Ok(Linear { x, content: seen.content.name().into(), note })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Table;
+
+    fn expression(values: &[f32]) -> Expression {
+        Expression {
+            x: Csr::from_dense(2, 2, values).unwrap(),
+            cells: vec!["c1".into(), "c2".into()],
+            var: Table::new(vec!["Cd3d".into(), "MS4A1".into()]),
+            place: "q.h5ad: X".into(),
+        }
+    }
+
+    #[test]
+    fn logarithms_are_taken_off_and_everything_else_stays() {
+        let counts = linear(&expression(&[0., 3., 50., 1.])).unwrap();
+        assert_eq!((counts.content.as_str(), counts.note), ("counts", None));
+        let abundances = linear(&expression(&[0., 3.5, 50., 1.])).unwrap();
+        assert!(abundances.x.get(0, 1) == 3.5 && abundances.note.unwrap().contains("used as abundances"));
+        let logged = linear(&expression(&[0.693_147_2, 1.098_612_3, 0.0, 1.386_294_4])).unwrap();
+        assert!((logged.x.get(0, 1) - 2.0).abs() < 1e-5, "{logged:?}");
+    }
+
+    #[test]
+    fn what_is_no_expression_is_refused_by_cell_and_gene() {
+        let text = |v: &[f32]| linear(&expression(v)).unwrap_err().to_string();
+        assert!(text(&[0., 1., -0.5, 1.]).starts_with("q.h5ad: X: value -0.5 at cell c2, gene Cd3d is negative"));
+        assert!(text(&[0., f32::NAN, 1., 1.]).contains("value NaN at cell c1, gene MS4A1"));
+        let empty = Expression { x: Csr::zeros(0, 2), cells: vec![], ..expression(&[0.; 4]) };
+        assert!(linear(&empty).unwrap_err().to_string().contains("the matrix is empty (0 cells x 2 genes)"));
+    }
+}

@@ -1,0 +1,134 @@
+//! Settings that belong together: the paper's, and one for small references.
+//!
+//! The paper's network (3 million parameters, 20 epochs of batches of 64) was made for tens of
+//! thousands of cells. A reference of a few hundred gives it some ten steps per epoch, too few to
+//! learn anything; [`Profile::Small`] is a small regularised network that is trained for a fixed
+//! number of steps.
+
+use super::features::{FeatureConfig, FeatureScale};
+use crate::error::{Error, Result};
+use crate::models::ebm::{EbmConfig, Model, Select};
+use serde::{Deserialize, Serialize};
+
+/// Everything that defines a run but for data and seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub features: FeatureConfig,
+    pub ebm: EbmConfig,
+    /// Which epoch is reported.
+    pub select: Select,
+    /// Shares of training, validation and test cells.
+    pub split: [f64; 3],
+    pub split_seed: u64,
+}
+
+/// A named choice of settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// `Small` below [`SMALL_REFERENCE`] training cells, else `Paper`.
+    #[default]
+    Auto,
+    /// The CLAMS specification's defaults.
+    Paper,
+    /// For small references.
+    Small,
+}
+
+/// References with fewer training cells are small.
+pub const SMALL_REFERENCE: usize = 20_000;
+
+impl Profile {
+    /// By its name on the command line.
+    ///
+    /// # Errors
+    /// `Error::Usage` that lists the names.
+    pub fn from_name(name: &str) -> Result<Profile> {
+        match name {
+            "auto" => Ok(Profile::Auto),
+            "paper" => Ok(Profile::Paper),
+            "small" => Ok(Profile::Small),
+            other => Err(Error::usage(format!("unknown profile \"{other}\""), "use auto, paper or small")),
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Auto => "auto",
+            Profile::Paper => "paper",
+            Profile::Small => "small",
+        }
+    }
+
+    /// What `Auto` means for so many training cells.
+    pub fn resolve(self, n_train: usize) -> Profile {
+        match self {
+            Profile::Auto if n_train < SMALL_REFERENCE => Profile::Small,
+            Profile::Auto => Profile::Paper,
+            chosen => chosen,
+        }
+    }
+
+    /// The settings for a model and so many training cells.
+    pub fn settings(self, model: Model, n_train: usize) -> Settings {
+        let paper = Settings {
+            features: FeatureConfig::default(),
+            ebm: EbmConfig { loss: model.loss(), ..EbmConfig::default() },
+            select: Select::Accuracy,
+            split: [8.0, 1.0, 1.0],
+            split_seed: 1234,
+        };
+        match self.resolve(n_train) {
+            Profile::Small => small(paper, n_train),
+            _ => paper,
+        }
+    }
+}
+
+/// Steps of a run on a small reference.
+const STEPS: usize = 1000;
+
+fn small(mut s: Settings, n_train: usize) -> Settings {
+    s.features.feature_scale = FeatureScale::Global;
+    s.select = Select::Loss;
+    s.ebm.net.widths = vec![128];
+    s.ebm.net.blocks = vec![1];
+    s.ebm.optim.lr = 1e-3;
+    let per_epoch = (n_train / s.ebm.optim.batch.min(n_train).max(1)).max(1);
+    let epochs = STEPS.div_ceil(per_epoch).max(10);
+    s.ebm.optim.epochs = epochs;
+    s.ebm.optim.decay_epochs = vec![epochs / 2, epochs * 3 / 4];
+    s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_goes_by_the_number_of_training_cells() {
+        assert_eq!(Profile::Auto.resolve(600), Profile::Small);
+        assert_eq!(Profile::Auto.resolve(SMALL_REFERENCE), Profile::Paper);
+        assert_eq!(Profile::Paper.resolve(600), Profile::Paper);
+        assert!(Profile::from_name("huge").is_err());
+    }
+
+    #[test]
+    fn the_papers_profile_is_the_specification() {
+        let s = Profile::Paper.settings(Model::Clams, 600);
+        assert_eq!((s.ebm.net.widths, s.ebm.net.blocks), (vec![800, 200], vec![2, 4]));
+        assert_eq!((s.features.n_hvg, s.features.n_pcs, s.split), (5000, 50, [8.0, 1.0, 1.0]));
+    }
+
+    #[test]
+    fn every_profile_is_a_valid_configuration() {
+        for n in [2, 30, 600, 19_999, 100_000] {
+            for model in [Model::Clams, Model::Jem, Model::Resnet] {
+                let s = Profile::Auto.settings(model, n);
+                s.ebm.check().unwrap();
+                s.features.check().unwrap();
+            }
+        }
+    }
+}

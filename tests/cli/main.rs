@@ -1,0 +1,10 @@
+//! The program from outside: the built binary, files in a temporary folder, exit codes and texts.
+//!
+//! `place` runs the binary in a folder of its own; `cells` makes the files.
+
+mod bad_input;
+mod cells;
+mod place;
+mod preprocess;
+mod usage;
+mod whole;
