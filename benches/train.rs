@@ -41,7 +41,9 @@ fn jem(name: &str, net: NetConfig, features: usize, classes: usize, threads: usi
     let device = Device::cpu(threads);
     let macs = macs(&net, features, classes);
     let mut t = trainer(net, features, classes, &device);
-    (0..3).for_each(|_| drop(t.step().expect("step")));
+    for _ in 0..3 {
+        t.step().expect("step");
+    }
     let before = device.memory();
     let rounds = 7;
     let mut seconds: Vec<f64> = (0..rounds)

@@ -326,7 +326,7 @@ mod tests {
     fn size_classes_waste_at_most_an_eighth() {
         for bytes in [1, 63, 64, 4096, 4097, 5000, 65_537, 1 << 20, (1 << 20) + 1, 123_456_789] {
             let class = size_class(bytes);
-            assert!(class >= bytes && class % 4 == 0);
+            assert!(class >= bytes && class.is_multiple_of(4));
             assert!(bytes < 4096 || class <= bytes + bytes / 8, "{bytes} -> {class}");
             assert_eq!(size_class(class), class);
         }
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn missing_devices_are_device_errors() {
         for name in ["cuda", "cuda:3", "wgpu", "tpu"] {
-            let error = Device::open(name, 1).err().expect("no such device here");
+            let error = Device::open(name, 1).expect_err("no such device here");
             assert_eq!(error.exit_code(), 3);
             assert!(error.to_string().contains("--device cpu"), "{error}");
         }

@@ -195,7 +195,9 @@ fn check_06_closed_gate_equals_cross_entropy_alone() {
         config.loss.w_x = w_x;
         let mut t =
             Trainer::new(config, Select::Accuracy, train.clone(), valid.clone(), 8, 5, &Device::cpu(1)).unwrap();
-        (0..200).for_each(|_| drop(t.step().unwrap()));
+        for _ in 0..200 {
+            t.step().unwrap();
+        }
         let state = t.state().unwrap();
         (params_bits(&t), state.tensors["optimizer.0"].clone(), state.tensors["optimizer.1"].clone())
     };

@@ -99,7 +99,9 @@ fn wgan_gp_critic_has_the_same_bits_on_every_backend() {
 fn clams_has_the_same_bits_on_every_backend() {
     let run = |device: &Device| {
         let mut trainer = clams(device);
-        (0..20).for_each(|_| drop(trainer.step().unwrap()));
+        for _ in 0..20 {
+            trainer.step().unwrap();
+        }
         let slots = trainer.sampler().unwrap().buffer().slots().to_vec().unwrap();
         (bits(trainer.network().params()), slots.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
     };

@@ -1,7 +1,7 @@
 //! Tensors on a device and reverse-mode differentiation that can be differentiated again.
 //!
 //! May use: `device`, `kernel`, `math`, `error`. Start with [`op`] (the op table: what can be done,
-//! with which shapes, by which kernel), then [`vjp`] (one derivative rule per op, written in tensor
+//! with which shapes, by which kernel), then `vjp` (one derivative rule per op, written in tensor
 //! methods) and [`grad`] (the walk over the tape).
 #![forbid(unsafe_code)]
 

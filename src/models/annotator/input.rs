@@ -75,7 +75,7 @@ mod tests {
         assert_eq!((counts.content.as_str(), counts.note), ("counts", None));
         let abundances = linear(&expression(&[0., 3.5, 50., 1.])).unwrap();
         assert!(abundances.x.get(0, 1) == 3.5 && abundances.note.unwrap().contains("used as abundances"));
-        let logged = linear(&expression(&[0.693_147_2, 1.098_612_3, 0.0, 1.386_294_4])).unwrap();
+        let logged = linear(&expression(&[std::f32::consts::LN_2, 1.098_612_3, 0.0, 1.386_294_4])).unwrap();
         assert!((logged.x.get(0, 1) - 2.0).abs() < 1e-5, "{logged:?}");
     }
 

@@ -3,7 +3,7 @@
 //! May use: `data`, `analysis`, `models::ebm`, `models::run`, `device`. In the order in which a run
 //! meets them: [`cells`] (what may be seen of a file), [`input`] (values made comparable, genes
 //! matched), [`features`] (counts to network inputs), [`model`] (what is kept of that), [`profile`]
-//! (settings), [`train`], [`annotate`].
+//! (settings), [`mod@train`], [`mod@annotate`].
 #![forbid(unsafe_code)]
 
 pub mod annotate;
