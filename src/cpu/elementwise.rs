@@ -1,9 +1,11 @@
 //! Fast form of `kernel::elementwise`: runs of the innermost axis, one compiled loop per function.
 
+use super::stream::{STREAM, stream};
 use super::{Function, Threads};
 use crate::kernel::elementwise::*;
 use crate::kernel::{Kernel, Layout, MAX_RANK, params};
 use crate::{math, simd_fn};
+use bytemuck::Pod;
 
 pub static KERNELS: [(&Kernel, Function); 4] = [(&UNARY, unary), (&BINARY, binary), (&SELECT, select), (&FILL, fill)];
 
@@ -77,24 +79,32 @@ impl<const N: usize> Runs<N> {
     }
 
     /// Deals the output out: calls `f(starts, out)` for pieces of runs.
-    fn for_each<T: Send>(
+    fn for_each<T: Pod + Send>(
         &self,
         out: &mut [T],
         work: usize,
         threads: &Threads,
         f: impl Fn([usize; N], &mut [T]) + Sync,
     ) {
+        let large = out.len() >= STREAM;
+        // A part of a run, from its element `first` on.
+        let part = |start: [usize; N], first: usize, out: &mut [T]| {
+            let at =
+                |first: usize| std::array::from_fn(|i| (start[i] as isize + first as isize * self.step[i]) as usize);
+            if large && out.len() >= 1024 {
+                stream(out, |offset, chunk| f(at(first + offset), chunk));
+            } else {
+                f(at(first), out);
+            }
+        };
         let rows: usize = self.outer.iter().product();
         if rows == 1 {
             let start = self.start(0);
-            threads.rows(out, 1, work, 16, |first, piece| {
-                let at = std::array::from_fn(|i| (start[i] as isize + first as isize * self.step[i]) as usize);
-                f(at, piece);
-            });
+            threads.rows(out, 1, work, 16, |first, piece| part(start, first, piece));
         } else {
             threads.rows(out, self.len, work * self.len, 1, |first, piece| {
                 for (r, run) in piece.chunks_mut(self.len).enumerate() {
-                    f(self.start(first + r), run);
+                    part(self.start(first + r), 0, run);
                 }
             });
         }

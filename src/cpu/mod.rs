@@ -17,6 +17,7 @@ pub mod sgld;
 pub mod simd;
 pub mod softmax;
 pub mod spmm;
+pub mod stream;
 pub mod sums;
 pub mod threads;
 pub mod wide;

@@ -14,7 +14,8 @@ pub enum Level {
     V4,
 }
 
-/// The best level of this processor (detected once).
+/// The best level of this processor (detected once). The environment variable `CYTOGRAD_SIMD` with
+/// `base` or `v3` allows no more than that, to test what other processors would run.
 pub fn level() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
@@ -27,13 +28,19 @@ pub fn level() -> Level {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
-            if v4 {
+            let most = match std::env::var("CYTOGRAD_SIMD").as_deref() {
+                Ok("base") => Level::Base,
+                Ok("v3") => Level::V3,
+                _ => Level::V4,
+            };
+            let found = if v4 {
                 Level::V4
             } else if v3 {
                 Level::V3
             } else {
                 Level::Base
-            }
+            };
+            found.min(most)
         })
     }
     #[cfg(not(target_arch = "x86_64"))]

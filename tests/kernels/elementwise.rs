@@ -67,3 +67,25 @@ fn select_and_fill_match_reference_bits() {
         check(name, &FILL, &params, &[], &[Out::Words(view.len())]);
     }
 }
+
+/// Outputs of this size are written past the caches.
+#[test]
+fn large_maps_match_reference_bits() {
+    let n = (4 << 20) + 37;
+    let (x, y) = (hostile(n + 3, 7), hostile(n + 3, 8));
+    let (rows, columns) = (1025, 4099);
+    for (name, view) in [
+        ("row", Layout::new(&[n], &[1], 3)),
+        ("flipped", Layout::new(&[n], &[-1], n - 1)),
+        ("broadcast row", Layout::new(&[rows, columns], &[0, 1], 1)),
+        ("broadcast column", Layout::new(&[rows, columns], &[1, 0], 1)),
+    ] {
+        let out = [Out::Floats(view.len())];
+        let params = UnaryParams { op: Unary::Exp as u32, a: 0.0, b: 0.0, x: view };
+        check(name, &UNARY, &params, &[bits(&x)], &out);
+        let params = BinaryParams { op: Binary::Add as u32, x: view, y: view };
+        check(name, &BINARY, &params, &[bits(&x), bits(&y)], &out);
+        let params = SelectParams { cond: view, x: view, y: view };
+        check(name, &SELECT, &params, &[bits(&x), bits(&y), bits(&x)], &out);
+    }
+}
