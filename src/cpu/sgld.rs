@@ -11,8 +11,8 @@ pub static KERNELS: [(&Kernel, Function); 1] = [(&STEP, step)];
 
 #[inline(always)]
 fn clamp(v: f32, a: f32, b: f32) -> f32 {
-    let low = if v < a { a } else { v };
-    if v > b && !(v < a) { b } else { low }
+    let high = if v > b { b } else { v };
+    if v < a { a } else { high }
 }
 
 /// `out[i]` after the step, for the elements of up to one group.

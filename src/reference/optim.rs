@@ -24,12 +24,12 @@ fn each<const N: usize>(
     rule: fn(&OptimParams, &[f32], f32, &mut [f32; N]),
 ) {
     let p: OptimParams = params(bytes);
-    let g = &floats(inputs[0])[p.g_at as usize..];
+    let g = &floats(inputs[0])[p.g_at as usize..][..p.n as usize];
     let step = &floats(inputs[1])[p.step_at as usize..];
-    for i in 0..p.n as usize {
+    for (i, &g) in g.iter().enumerate() {
         let at = |k: usize| i + if k == 0 { p.w_at } else { p.state_at } as usize;
         let mut values: [f32; N] = std::array::from_fn(|k| floats(outputs[k])[at(k)]);
-        rule(&p, step, g[i], &mut values);
+        rule(&p, step, g, &mut values);
         for (k, v) in values.into_iter().enumerate() {
             floats_mut(outputs[k])[at(k)] = v;
         }
