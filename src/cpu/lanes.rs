@@ -3,6 +3,8 @@
 //! [`dispatch!`] picks the widest the processor has. Where there is no fused multiply-add
 //! instruction, `mul_add` is an exact function call: slow and right.
 
+use std::cell::Cell;
+
 /// A register of f32. Methods are `unsafe` because of their pointers and because the processor must
 /// have the instructions.
 pub trait Lanes: Copy {
@@ -160,7 +162,19 @@ pub(super) use dispatch;
 #[derive(Clone, Copy)]
 pub struct Line([f32; 16]);
 
-/// Zeroed scratch for `n` values.
-pub fn scratch(n: usize) -> Vec<Line> {
-    vec![Line([0.0; 16]); n.div_ceil(16)]
+thread_local! {
+    static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `f` with scratch memory for `n` values: initialised, of arbitrary content. Each thread keeps
+/// its largest.
+pub fn with_scratch<R>(n: usize, f: impl FnOnce(*mut f32) -> R) -> R {
+    let mut lines = SCRATCH.take();
+    let needed = n.div_ceil(16);
+    if lines.len() < needed {
+        lines.resize(needed, Line([0.0; 16]));
+    }
+    let result = f(lines.as_mut_ptr().cast());
+    SCRATCH.set(lines);
+    result
 }

@@ -1,8 +1,8 @@
 //! Fast form of `kernel::spmm`: columns of the dense matrix in tiles, chunk by chunk, so that what
 //! the entries of many rows pick from stays in the first-level cache.
 
-use super::gemm::{Shared, finish};
-use super::lanes::{Lanes, dispatch, scratch};
+use super::gemm::{Block, Shared, finish};
+use super::lanes::{Lanes, dispatch, with_scratch};
 use super::{Function, Threads};
 use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::spmm::*;
@@ -99,8 +99,9 @@ fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
     let out = Shared::new(floats_mut(&mut outputs[0][..m * n]));
     let finish = |rows: std::ops::Range<usize>, cols: std::ops::Range<usize>| {
         let bias = if bias.is_empty() { bias } else { &bias[cols.clone()] };
+        let block = Block { first: rows.start * n + cols.start, step: n, rows: rows.len(), cols: cols.len() };
         // SAFETY: the task that calls this is the only one that touches these columns.
-        finish(&p.epilogue, rows, bias, |i| (unsafe { out.slice(i * n + cols.start, cols.len()) }, &[]));
+        unsafe { finish(&p.epilogue, &out, &block, bias, &[]) };
     };
     let tiles = n.div_ceil(WIDTH);
     let per_task = tiles.div_ceil(threads.count() * 4);
@@ -131,22 +132,23 @@ dispatch! {
 /// As `columns`; the processor has the instructions of `V`.
 #[inline(always)]
 unsafe fn columns_of<V: Lanes, const T: usize, const H: usize>(job: &Job) {
-    let mut packed = scratch(K_CHUNK * WIDTH);
-    let mut sums = scratch(job.m.min(ROW_BLOCK) * WIDTH);
-    let (packed, sums) = (packed.as_mut_ptr().cast::<f32>(), sums.as_mut_ptr().cast::<f32>());
-    let mut col = job.first_col;
-    while col < job.last_col {
-        // SAFETY: the scratch holds a chunk of a tile and the sums of a row block.
-        unsafe {
-            if job.last_col - col > WIDTH / 2 {
-                tile::<V, T>(job, col, packed, sums);
-                col += WIDTH;
-            } else {
-                tile::<V, H>(job, col, packed, sums);
-                col += WIDTH / 2;
+    let rows = job.m.min(ROW_BLOCK);
+    with_scratch((K_CHUNK + rows) * WIDTH, |packed| {
+        let sums = packed.wrapping_add(K_CHUNK * WIDTH);
+        let mut col = job.first_col;
+        while col < job.last_col {
+            // SAFETY: the scratch holds a chunk of a tile and the sums of a row block.
+            unsafe {
+                if job.last_col - col > WIDTH / 2 {
+                    tile::<V, T>(job, col, packed, sums);
+                    col += WIDTH;
+                } else {
+                    tile::<V, H>(job, col, packed, sums);
+                    col += WIDTH / 2;
+                }
             }
         }
-    }
+    });
 }
 
 /// All rows of the columns from `col`, at most `T` registers of them.
