@@ -25,6 +25,16 @@ pub trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`].
     unsafe fn add(self, x: Self) -> Self;
+    /// Asks for the cache line of an address, which need not exist.
+    #[inline(always)]
+    fn prefetch(_p: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint; every x86-64 processor has it, and no address faults.
+        unsafe {
+            use std::arch::x86_64::*;
+            _mm_prefetch(_p.cast(), _MM_HINT_T1);
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -34,6 +34,9 @@ fn shapes() -> Vec<(usize, usize, usize)> {
         (15, 16, 1),
         (31, 48, 2),
         (49, 97, 7),
+        (70, 66, 1024),
+        (530, 40, 9),
+        (20, 530, 270),
     ]);
     all
 }
@@ -127,6 +130,18 @@ fn gemm_matches_reference_bits_on_batches_and_views() {
         for (what, va, vb) in views {
             run(&format!("{what} {m}x{k}x{n}"), &GemmParams { a: va, b: vb, ..plain }, &a, &b, &bias, &residual);
         }
+    }
+}
+
+#[test]
+fn gemm_matches_reference_bits_on_spread_operands_of_several_blocks() {
+    let (m, n, k) = (40, 300, 290);
+    let (a, b) = (ordinary(2 * m * k, 1), ordinary(2 * k * n, 2));
+    let plain = GemmParams::plain(m, n, k);
+    let wide = |cols: usize| Operand { row: 2 * cols as i32, col: 2, ..plain.a };
+    let tall = |rows: usize| Operand { row: 2, col: 2 * rows as i32, ..plain.a };
+    for (left, right) in [(wide(k), wide(n)), (wide(k), tall(k)), (tall(m), wide(n)), (tall(m), tall(k))] {
+        run("spread", &GemmParams { a: left, b: right, ..plain }, &a, &b, &[], &[]);
     }
 }
 

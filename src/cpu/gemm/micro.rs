@@ -12,7 +12,14 @@ use crate::cpu::simd::{Level, level};
 ///
 /// # Safety
 /// All of that memory exists, and the processor has the instructions of the table it came from.
-pub type Micro = unsafe fn(usize, *const f32, isize, *const f32, isize, *mut f32, usize, bool);
+pub type Micro = unsafe fn(usize, *const f32, isize, *const f32, isize, *mut f32, usize, bool, Ahead);
+
+/// What to bring into the second-level cache meanwhile: one line per step of k.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    pub at: *const f32,
+    pub step: isize,
+}
 
 /// The inner loops for one instruction set.
 pub struct Table {
@@ -97,9 +104,10 @@ macro_rules! compiled {
             c: *mut f32,
             c_step: usize,
             first: bool,
+            ahead: Ahead,
         ) {
             // SAFETY: passed on to the caller.
-            unsafe { block::<$lanes, R, T, BY_ROW>(k, a, a_step, b, b_step, c, c_step, first) }
+            unsafe { block::<$lanes, R, T, BY_ROW>(k, a, a_step, b, b_step, c, c_step, first, ahead) }
         }
     };
 }
@@ -119,11 +127,12 @@ unsafe fn block<V: Lanes, const R: usize, const T: usize, const BY_ROW: bool>(
     c: *mut f32,
     c_step: usize,
     first: bool,
+    ahead: Ahead,
 ) {
     // SAFETY: the caller's.
     unsafe {
         let mut chains = [[V::splat(0.0); T]; R];
-        let (mut a, mut b) = (a, b);
+        let (mut a, mut b, mut ahead_at) = (a, b, ahead.at);
         for _ in 0..k {
             let row: [V; T] = std::array::from_fn(|t| V::load(b.add(t * V::LEN)));
             for (r, chain) in chains.iter_mut().enumerate() {
@@ -134,6 +143,8 @@ unsafe fn block<V: Lanes, const R: usize, const T: usize, const BY_ROW: bool>(
             }
             a = a.wrapping_offset(if BY_ROW { 1 } else { a_step });
             b = b.wrapping_offset(b_step);
+            V::prefetch(ahead_at);
+            ahead_at = ahead_at.wrapping_offset(ahead.step);
         }
         for (r, chain) in chains.iter().enumerate() {
             for (t, &y) in chain.iter().enumerate() {
