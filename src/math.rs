@@ -9,6 +9,36 @@
 //!   `avx2,fma` or AVX-512. Without `fma` the results are the same and slow: `mul_add` then goes
 //!   through a software routine.
 //!
+//! (Products of two words, in [`sincos`] and in the random numbers, are written in 64-bit integers.)
+//!
+//! # Accuracy
+//! Errors in units in the last place of the result against binary64, both signs, subnormal
+//! arguments and results included (`tests/math`). The mean is over bit patterns, so it counts the
+//! many arguments with trivial results.
+//!
+//! | function | max | mean | measured on |
+//! |---|---|---|---|
+//! | `exp` | 1.031 | 0.034 | all 2^32 |
+//! | `exp2` | 0.837 | 0.034 | all 2^32 |
+//! | `expm1` | 1.439 | 0.036 | all 2^32 |
+//! | `ln` | 0.951 | 0.125 | all 2^32 |
+//! | `log2` | 1.783 | 0.125 | all 2^32 |
+//! | `log1p` | 1.268 | 0.089 | all 2^32 |
+//! | `tanh` | 1.420 | 0.016 | every 419th |
+//! | `sigmoid` | 1.386 | 0.035 | every 419th |
+//! | `softplus`, `log_sigmoid` | 1.579 | 0.051 | every 419th |
+//! | `sin`, `cos` | 1.464 | 0.161 | every 419th |
+//! | `sincos_2pi` | 1.128 | | all 2^24 turns |
+//! | `erf` | 0.965 | 0.126 | every 419th |
+//! | `erfc` | 1.838 | 0.033 | all between 2^-14 and 2^8 |
+//! | `ndtr` | 1.903 | 0.034 | all between 2^-14 and 2^8 |
+//! | `pow` | 0.935 | 0.237 | 3 million pairs |
+//! | `lgamma` | 2.117 | 0.222 | every 419th; results below 1: 2.2e-7 absolute |
+//! | `digamma` | 2.330 | 0.221 | every 419th; results below 1: 1.9e-7 absolute |
+//! | `trigamma` | 5.283 | 0.290 | every 419th; at most 1e-6 relative |
+//!
+//! For `x >= 0`, `lgamma` stays within 4.6 ulp around its zeros and `digamma` within 1.9.
+//!
 //! Rounding to an integer adds and subtracts 1.5*2^23 instead of calling `round`. Special values
 //! (NaN, infinities, zeros and their signs, poles) follow C99 unless a function says otherwise.
 #![forbid(unsafe_code)]

@@ -2,7 +2,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use super::exp::{exp, expm1_reduced, reduce_pair, scale};
+use super::exp::{exp, exp_second_order, reduce_pair, scale};
 use super::{power_of_two, select, with_sign};
 
 /// `erf a` for 0 <= a <= 1.
@@ -72,9 +72,9 @@ fn erfc_positive(h: f32, l: f32, shift: i32) -> f32 {
     // (h + l)^2 = s + s_rest
     let s = h * h;
     let s_rest = b.mul_add(l, h.mul_add(h, -s));
-    let (n, r) = reduce_pair(-s, -s_rest);
-    let e = expm1_reduced(r);
-    let far = scale(g + g.mul_add(e, g_rest), n + shift);
+    let (n, r, r_rest) = reduce_pair(-s, -s_rest);
+    let small = (r * r).mul_add(exp_second_order(r), r_rest);
+    let far = scale(g + g.mul_add(r, g.mul_add(small, g_rest)), n + shift);
     // erf(h + l) = erf h + 2/sqrt(pi) e^-s l
     let slope = s.mul_add(s.mul_add(0.5 * FRAC_2_SQRT_PI, -FRAC_2_SQRT_PI), FRAC_2_SQRT_PI);
     let near = l.mul_add(-slope, 1.0 - erf_small(h));

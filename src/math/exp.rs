@@ -26,24 +26,31 @@ pub(super) fn reduce(x: f32) -> (i32, f32) {
     (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r)
 }
 
-/// Splits `x + rest = n ln 2 + r`, for a `rest` of a few ulp of x.
+/// Splits `x + rest = n ln 2 + r + r_rest`, for a `rest` of a few ulp of x.
 #[inline(always)]
-pub(super) fn reduce_pair(x: f32, rest: f32) -> (i32, f32) {
+pub(super) fn reduce_pair(x: f32, rest: f32) -> (i32, f32, f32) {
     let k = x.mul_add(LOG2_E, ROUND);
     let n = k - ROUND;
-    let r = n.mul_add(-LN2_HI, x) + n.mul_add(-LN2_LO, rest);
-    (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r)
+    let a = n.mul_add(-LN2_HI, x);
+    let b = n.mul_add(-LN2_LO, rest);
+    let r = a + b;
+    (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r, (a - r) + b)
+}
+
+/// `(e^r - 1 - r) / r^2` for |r| <= 0.3475.
+#[inline(always)]
+pub(super) fn exp_second_order(r: f32) -> f32 {
+    let p = 1.394_222e-3_f32;
+    let p = p.mul_add(r, 8.368_861e-3);
+    let p = p.mul_add(r, 4.166_638_5e-2);
+    let p = p.mul_add(r, 1.666_652e-1);
+    p.mul_add(r, 0.5)
 }
 
 /// `e^r - 1` for |r| <= 0.3475, absolute error 3.3e-9 before rounding.
 #[inline(always)]
 pub(super) fn expm1_reduced(r: f32) -> f32 {
-    let p = 1.394_222e-3_f32;
-    let p = p.mul_add(r, 8.368_861e-3);
-    let p = p.mul_add(r, 4.166_638_5e-2);
-    let p = p.mul_add(r, 1.666_652e-1);
-    let p = p.mul_add(r, 0.5);
-    (r * r).mul_add(p, r)
+    (r * r).mul_add(exp_second_order(r), r)
 }
 
 /// `e^x`. Overflows to infinity above 88.72, reaches 0 below -103.97.

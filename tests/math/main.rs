@@ -19,9 +19,16 @@ macro_rules! accuracy {
                 sweep(stringify!($function), sweep::batch!($function), $oracle, STRIDE, $bound);
             }
         )*
+        /// All arguments between 2^-14 and 2^8 in magnitude, where no function is trivial yet.
+        #[test]
+        #[ignore = "minutes"]
+        fn every_moderate_argument() {
+            let keep = |x: f32| (6.103_515_6e-5..256.0).contains(&x.abs());
+            $(sweep_where(stringify!($function), sweep::batch!($function), $oracle, 1, $bound, keep);)*
+        }
         /// All 2^32 arguments of every function.
         #[test]
-        #[ignore = "twenty minutes of two cores"]
+        #[ignore = "half an hour of two cores"]
         fn every_argument() {
             $(sweep(stringify!($function), sweep::batch!($function), $oracle, 1, $bound);)*
         }
