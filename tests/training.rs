@@ -22,11 +22,8 @@ fn devices() -> Vec<(String, Device)> {
 
 fn clams(device: &Device) -> Trainer {
     let (n, features, classes) = (300, 10, 4);
-    let cells = |seed| Cells {
-        x: normals(n * features, seed),
-        y: (0..n as u32).map(|i| i % classes).collect(),
-        features,
-    };
+    let cells =
+        |seed| Cells { x: normals(n * features, seed), y: (0..n as u32).map(|i| i % classes).collect(), features };
     let config = EbmConfig {
         net: NetConfig { widths: vec![24, 12], blocks: vec![1, 1], act: Act::Elu, norm: true, dropout: 0.2 },
         optim: OptimConfig { epochs: 1000, batch: 32, ..OptimConfig::default() },

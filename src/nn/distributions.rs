@@ -25,9 +25,10 @@ pub fn lognormal_log_prob(x: &Tensor, mean: &Tensor, sd: &Tensor) -> Result<Tens
 pub fn normal_kl(m1: &Tensor, s1: &Tensor, m2: &Tensor, s2: &Tensor) -> Result<Tensor> {
     let ratio = s1.div(s2)?;
     let distance = m1.sub(m2)?.div(s2)?;
-    // With d = ratio² - 1 the terms ratio² - 1 - ln ratio² cancel gracefully near ratio 1.
-    let d = ratio.add_scalar(-1.0)?.mul(&ratio.add_scalar(1.0)?)?;
-    d.sub(&d.log1p()?)?.add(&distance.square()?)?.mul_scalar(0.5)
+    // ratio² - 1 - 2 ln ratio by way of ratio - 1, so that the terms cancel gracefully near ratio 1.
+    let off = ratio.add_scalar(-1.0)?;
+    let spread = off.mul(&ratio.add_scalar(1.0)?)?.sub(&off.log1p()?.mul_scalar(2.0)?)?;
+    spread.add(&distance.square()?)?.mul_scalar(0.5)
 }
 
 /// `KL(N(mean, sd²) || N(0, 1))` summed over the last axis.
@@ -53,9 +54,9 @@ pub fn categorical_log_prob(x: &Tensor, logits: &Tensor) -> Result<Tensor> {
     logits.log_softmax()?.gather(1, &x.reshape(&[rows, 1])?)?.reshape(&[rows])
 }
 
-/// `KL(p || q)` of probabilities per row, `[rows, classes] -> [rows]`.
+/// `KL(softmax(p) || softmax(q))` of logits per row, `[rows, classes] -> [rows]`.
 pub fn categorical_kl(p: &Tensor, q: &Tensor) -> Result<Tensor> {
-    loss::kl_div(&q.ln()?, p)?.sum(&[p.rank() - 1], false)
+    p.softmax()?.mul(&p.log_softmax()?.sub(&q.log_softmax()?)?)?.sum(&[p.rank() - 1], false)
 }
 
 /// `ln Gamma(x; shape a, rate)`.

@@ -203,7 +203,8 @@ fn inputs(query: &Query, state: &State, features: &FeatureModel, observer: &mut 
         let x = state.tensor(QUERY, &[n, features.width()])?.to_vec();
         let mut empty = vec![false; n];
         known.empty.iter().filter(|&&row| row < n).for_each(|&row| empty[row] = true);
-        observer.note("these cells were at hand during training: their features were prepared together with the reference");
+        observer
+            .note("these cells were at hand during training: their features were prepared together with the reference");
         return Ok(Inputs { x, empty, correction: Correction::Joint, matched: features.genes.len() });
     }
     let mut warnings = Vec::new();

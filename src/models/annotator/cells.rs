@@ -3,8 +3,8 @@
 //! A [`Query`] has no labels and no other column but its batch, so no training code can reach the
 //! true labels of a query, by its type (CLAMS specification, check 17).
 
-use crate::data::select::{self, Condition};
 use crate::data::labels::Labels;
+use crate::data::select::{self, Condition};
 use crate::data::table::list_names;
 use crate::data::{Csr, Dataset, Table};
 use crate::error::{Error, Result};
@@ -164,7 +164,11 @@ fn batch_values(dataset: &Dataset, key: &str, rows: &[usize]) -> Result<Vec<Stri
     let missing = texts.iter().filter(|t| t.is_none()).count();
     if missing > 0 {
         let what = format!("{missing} of {} cells have no batch", rows.len());
-        return Err(Error::data(format!("{place} column \"{key}\""), what, "complete the column or choose another --batch-key"));
+        return Err(Error::data(
+            format!("{place} column \"{key}\""),
+            what,
+            "complete the column or choose another --batch-key",
+        ));
     }
     Ok(texts.into_iter().flatten().collect())
 }

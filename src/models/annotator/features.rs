@@ -72,7 +72,10 @@ impl FeatureConfig {
     /// `Error::Usage` that names the value.
     pub fn check(&self) -> Result<()> {
         if self.n_hvg == 0 || self.n_pcs == 0 || !(self.scale_clip > 0.0) {
-            return Err(Error::usage("features: n_hvg, n_pcs and scale_clip must be above 0", "correct the configuration"));
+            return Err(Error::usage(
+                "features: n_hvg, n_pcs and scale_clip must be above 0",
+                "correct the configuration",
+            ));
         }
         self.harmony.as_ref().map_or(Ok(()), HarmonyConfig::check)
     }
@@ -187,7 +190,11 @@ pub fn fit(
     let mut names: Vec<String> = expressed.iter().map(|&g| genes[g].clone()).collect();
     let mut all = all.select_cols(&expressed);
     if all.n_cols() == 0 {
-        return Err(Error::data(&reference.expression.place, "no gene is expressed", "check the layer and the gene names"));
+        return Err(Error::data(
+            &reference.expression.place,
+            "no gene is expressed",
+            "check the layer and the gene names",
+        ));
     }
     // 2. and 3. Median total, variable genes.
     let (scaled, _) = normalize_total(&all, Target::Median)?;
@@ -199,8 +206,13 @@ pub fn fit(
     report.variable_genes = all.n_cols();
     let sums = all.row_sums();
     if let Some(cell) = (0..n_ref).find(|&row| sums[row] == 0.0) {
-        let what = format!("cell {} has no counts in the {} genes used", reference.expression.cells[cell], all.n_cols());
-        return Err(Error::data(&reference.expression.place, what, "filter cells before training (cytograd preprocess)"));
+        let what =
+            format!("cell {} has no counts in the {} genes used", reference.expression.cells[cell], all.n_cols());
+        return Err(Error::data(
+            &reference.expression.place,
+            what,
+            "filter cells before training (cytograd preprocess)",
+        ));
     }
     let empty_query: Vec<bool> = sums[n_ref..].iter().map(|&s| s == 0.0).collect();
     report.empty_query_cells = empty_query.iter().filter(|&&e| e).count();
@@ -280,7 +292,8 @@ fn batch_codes(reference: &Reference, query: Option<&Query>, used: &[usize]) -> 
         };
         own.unwrap_or(if row < n_ref { "reference" } else { "query" })
     };
-    let levels: Vec<String> = used.iter().map(|&r| value(r)).collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
+    let levels: Vec<String> =
+        used.iter().map(|&r| value(r)).collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect();
     let codes = used.iter().map(|&r| levels.partition_point(|l| l.as_str() < value(r)) as u32).collect();
     (codes, levels)
 }

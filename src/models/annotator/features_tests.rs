@@ -60,7 +60,10 @@ fn harmony_takes_the_batch_off_and_leaves_the_types() {
     let with = run(&small(), Some(&query));
     let without = run(&FeatureConfig { harmony: None, ..small() }, Some(&query));
     assert_eq!((with.width, with.reference.len(), with.query.as_ref().unwrap().len()), (5, 450, 300));
-    assert_eq!((with.report.batches.as_slice(), with.report.shared_genes), (["query", "reference"].map(String::from).as_slice(), Some(40)));
+    assert_eq!(
+        (with.report.batches.as_slice(), with.report.shared_genes),
+        (["query", "reference"].map(String::from).as_slice(), Some(40))
+    );
     assert!(without.report.batches.is_empty());
     assert!(offset(&with) < 0.5 * offset(&without), "{} {}", offset(&with), offset(&without));
 }

@@ -36,7 +36,10 @@ pub fn linear(expression: &Expression) -> Result<Linear> {
         let (cell, gene) = (&expression.cells[entry.row], &genes[entry.column]);
         return Err(Error::data(
             &expression.place,
-            format!("value {} at cell {cell}, gene {gene} is negative, so the matrix is scaled or corrected", entry.value),
+            format!(
+                "value {} at cell {cell}, gene {gene} is negative, so the matrix is scaled or corrected",
+                entry.value
+            ),
             "give counts or log-normalised values, for instance with --layer counts",
         ));
     }
@@ -50,8 +53,9 @@ pub fn linear(expression: &Expression) -> Result<Linear> {
         x.values_mut().iter_mut().for_each(|v| *v = f64::from(*v).exp_m1() as f32);
     }
     let done = if logged { "taken as ln(1 + x)" } else { "used as abundances" };
-    let note = (seen.content != Content::Counts)
-        .then(|| format!("{}: {} values, not counts ({}); {done}", expression.place, seen.content.name(), seen.evidence));
+    let note = (seen.content != Content::Counts).then(|| {
+        format!("{}: {} values, not counts ({}); {done}", expression.place, seen.content.name(), seen.evidence)
+    });
     Ok(Linear { x, content: seen.content.name().into(), note })
 }
 

@@ -258,7 +258,8 @@ impl FeatureModel {
     /// `Error::Argument` if the configuration cannot be written.
     pub fn save(&self, state: &mut State) -> Result<()> {
         let (g, w) = (self.genes.len(), self.width());
-        let mut set = |name: &str, shape: &[usize], values: &[f32]| state.set(format!("{PREFIX}{name}"), shape, values.to_vec());
+        let mut set =
+            |name: &str, shape: &[usize], values: &[f32]| state.set(format!("{PREFIX}{name}"), shape, values.to_vec());
         set("expression", &[g], &self.expression);
         set("gene_mean", &[g], &self.scaling.0);
         set("gene_std", &[g], &self.scaling.1);
@@ -290,7 +291,8 @@ impl FeatureModel {
     pub fn load(state: &State, genes: &[String]) -> Result<FeatureModel> {
         let header: Header = serde_json::from_value(state.json["features"].clone()).map_err(unreadable)?;
         let g = genes.len();
-        let get = |name: &str, shape: &[usize]| Ok::<_, Error>(state.tensor(&format!("{PREFIX}{name}"), shape)?.to_vec());
+        let get =
+            |name: &str, shape: &[usize]| Ok::<_, Error>(state.tensor(&format!("{PREFIX}{name}"), shape)?.to_vec());
         let mapping = match header.mapping {
             Some((k, sigma, lambda)) => Some(ReferenceMap {
                 n_dims: header.n_pcs,

@@ -200,9 +200,10 @@ impl Inputs {
         ));
         observer.begin(0, "preparing features");
         let mut warnings = Vec::new();
-        let result = features::fit(&self.reference, self.query.as_ref(), &split.train, &self.settings.features, &mut |w| {
-            warnings.push(w.to_owned());
-        });
+        let result =
+            features::fit(&self.reference, self.query.as_ref(), &split.train, &self.settings.features, &mut |w| {
+                warnings.push(w.to_owned());
+            });
         observer.end();
         warnings.iter().for_each(|w| observer.warn(w));
         let prepared = result?;
@@ -232,7 +233,10 @@ fn tell(report: &FeatureReport, observer: &mut dyn Observer) {
         observer.note(&format!("{shared} of {} reference genes are in the query", report.reference_genes));
     }
     if report.empty_query_cells > 0 {
-        observer.warn(&format!("{} query cells have no counts in these genes; they stay without label", report.empty_query_cells));
+        observer.warn(&format!(
+            "{} query cells have no counts in these genes; they stay without label",
+            report.empty_query_cells
+        ));
     }
     match report.batches.len() {
         0 => observer.detail("one batch: no batch correction"),
@@ -307,7 +311,11 @@ impl Run<'_> {
             observer.warn(&format!(
                 "training diverged at iteration {t} ({}); {}",
                 trainer.divergence().values.as_deref().unwrap_or(""),
-                if trainer.best().is_some() { "the best epoch before that is kept" } else { "no epoch was complete before that" },
+                if trainer.best().is_some() {
+                    "the best epoch before that is kept"
+                } else {
+                    "no epoch was complete before that"
+                },
             ));
         }
         let kept = trainer.restore_best()?;
@@ -533,12 +541,20 @@ pub(super) struct QueryAtHand {
 }
 
 /// The network of a model file.
-pub(super) fn load_network(settings: &Settings, state: &State, width: usize, classes: usize, device: &Device) -> Result<Network> {
+pub(super) fn load_network(
+    settings: &Settings,
+    state: &State,
+    width: usize,
+    classes: usize,
+    device: &Device,
+) -> Result<Network> {
     let network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
     let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
         .tensors
         .iter()
-        .filter_map(|(name, (shape, values))| Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone())))
+        .filter_map(|(name, (shape, values))| {
+            Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone()))
+        })
         .collect();
     network.import(&named)?;
     Ok(network)
