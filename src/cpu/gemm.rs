@@ -13,26 +13,26 @@ use crate::{math, simd_fn};
 pub static KERNELS: [(&Kernel, Function); 1] = [(&GEMM, gemm)];
 
 /// The output of a launch, of which every task writes another part.
-pub(super) struct Shared(*mut f32);
+pub(super) struct Shared<T>(*mut T);
 
 // SAFETY: whoever writes through `at` or `slice` promises that the parts are disjoint.
-unsafe impl Sync for Shared {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl Shared {
-    pub(super) fn new(out: &mut [f32]) -> Self {
+impl<T> Shared<T> {
+    pub(super) fn new(out: &mut [T]) -> Self {
         Shared(out.as_mut_ptr())
     }
 
     /// Where element `i` lies.
     #[inline(always)]
-    pub(super) fn at(&self, i: usize) -> *mut f32 {
+    pub(super) fn at(&self, i: usize) -> *mut T {
         self.0.wrapping_add(i)
     }
 
     /// # Safety
     /// The elements exist, and nobody else uses them while the slice lives.
     #[allow(clippy::mut_from_ref)]
-    pub(super) unsafe fn slice<'a>(&self, first: usize, len: usize) -> &'a mut [f32] {
+    pub(super) unsafe fn slice<'a>(&self, first: usize, len: usize) -> &'a mut [T] {
         // SAFETY: the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.at(first), len) }
     }
@@ -141,7 +141,7 @@ pub(super) struct Block {
 ///
 /// # Safety
 /// The block lies in the output, and nobody else uses it.
-pub(super) unsafe fn finish(epilogue: &Epilogue, out: &Shared, block: &Block, bias: &[f32], residual: &[f32]) {
+pub(super) unsafe fn finish(epilogue: &Epilogue, out: &Shared<f32>, block: &Block, bias: &[f32], residual: &[f32]) {
     let a = epilogue.a;
     match Activation::from_code(epilogue.activation).expect("known activation") {
         Activation::None if bias.is_empty() && residual.is_empty() => {}
@@ -156,7 +156,7 @@ pub(super) unsafe fn finish(epilogue: &Epilogue, out: &Shared, block: &Block, bi
 }
 
 simd_fn! {
-    fn finish_block<F: Fn(f32) -> f32>(f: F, out: &Shared, block: &Block, bias: &[f32], residual: &[f32]) {
+    fn finish_block<F: Fn(f32) -> f32>(f: F, out: &Shared<f32>, block: &Block, bias: &[f32], residual: &[f32]) {
         for i in 0..block.rows {
             let first = block.first + i * block.step;
             // SAFETY: only called by `finish`, whose caller vouches for the block.
