@@ -97,12 +97,14 @@ const EPOCHS: usize = 20;
 /// - one scale for all components: z-scores blow the noise components up to the size of the signal;
 /// - noise on real cells, 0.6 of the features' standard deviation: it does most against learning by
 ///   heart (mean accuracy 0.88 without, 0.91 with it; wider nets, dropout and weight decay add nothing);
+/// - the last epoch: on twenty to sixty validation cells the best one is chosen by chance (mean accuracy
+///   0.856 by validation loss, 0.83 by validation accuracy, 0.874 without choosing);
 /// - Langevin steps at the temperature of the model, sigma = sqrt(2 alpha), and large ones: alpha 1
 ///   with sigma 0.01 anneals to the modes and log p(x) then tells unseen types worse than chance
 ///   (mean AUROC 0.43 to 0.60 against 0.64 to 0.66).
 fn small(mut s: Settings, n_train: usize) -> Settings {
     s.features.feature_scale = FeatureScale::Global;
-    s.select = Select::Loss;
+    s.select = Select::Last;
     s.ebm.net.widths = vec![64];
     s.ebm.net.blocks = vec![1];
     s.ebm.loss.input_noise = 0.6;

@@ -95,6 +95,8 @@ pub enum Select {
     Accuracy,
     /// The first with strictly lowest validation cross-entropy.
     Loss,
+    /// The last complete one: where validation cells are too few to tell epochs apart.
+    Last,
 }
 
 /// Validation figures of an epoch.
@@ -399,6 +401,7 @@ impl Trainer {
             (None, _) => true,
             (Some(best), Select::Accuracy) => log.valid_accuracy > best.log.valid_accuracy,
             (Some(best), Select::Loss) => log.valid_ce < best.log.valid_ce,
+            (Some(_), Select::Last) => true,
         };
         if log.best {
             let buffer = self.sampler.as_ref().map(|s| s.buffer().slots().to_vec()).transpose()?;
