@@ -79,7 +79,10 @@ impl Observer for Progress {
             Mode::Bar if waited >= DRAW && run >= PATIENCE => {
                 work.shown = now;
                 let bar = work.bar.get_or_insert_with(|| bar(&work.what, work.total, run));
-                bar.set_message(message.to_string());
+                bar.set_message(match left(done, work.total, run) {
+                    Some(left) => format!("{} left, {message}", duration(left)),
+                    None => message.to_string(),
+                });
                 bar.set_position(done);
             }
             Mode::Lines if waited >= LINE => {
@@ -121,7 +124,7 @@ fn bar(what: &str, total: u64, run: Duration) -> ProgressBar {
     let (bar, template) = if total == 0 {
         (ProgressBar::new_spinner(), "{prefix} {spinner} {pos} {elapsed} {wide_msg}")
     } else {
-        (ProgressBar::new(total), "{prefix} [{bar:30}] {percent:>3} %  {eta} left  {wide_msg}")
+        (ProgressBar::new(total), "{prefix} [{bar:30}] {percent:>3} %  {wide_msg}")
     };
     bar.set_draw_target(ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -132,11 +135,15 @@ fn bar(what: &str, total: u64, run: Duration) -> ProgressBar {
 }
 
 fn plain(what: &str, done: u64, total: u64, run: Duration, message: &str) -> String {
-    if total == 0 || done == 0 {
-        return format!("{what}: {done} done, {message}");
+    match left(done, total, run) {
+        None => format!("{what}: {done} done, {message}"),
+        Some(left) => format!("{what}: {} %, {} left, {message}", 100 * done / total, duration(left)),
     }
-    let left = run.mul_f64(total.saturating_sub(done) as f64 / done as f64);
-    format!("{what}: {} %, {} left, {message}", 100 * done / total, duration(left))
+}
+
+/// What is left at the pace so far; nothing can be said without a total or a first step.
+fn left(done: u64, total: u64, run: Duration) -> Option<Duration> {
+    (total > 0 && done > 0).then(|| run.mul_f64(total.saturating_sub(done) as f64 / done as f64))
 }
 
 /// `42 s`, `3 min 20 s`, `2 h 5 min`.

@@ -126,7 +126,9 @@ fn caught(
         assert!(started.elapsed() < Duration::from_secs(240), "the run does not get on");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let status = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+    // Twice at once, as `timeout` does: one wish.
+    let id = child.id().to_string();
+    let status = std::process::Command::new("kill").args([signal, &id, &id]).status();
     assert!(status.expect("kill runs").success());
     said(child.wait_with_output().expect("it ends"))
 }
