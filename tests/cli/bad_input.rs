@@ -1,7 +1,7 @@
 //! Every kind of bad input: one clear line, the right exit code, nothing that was there changed.
 
 use crate::cells::{self, map_labels, map_x};
-use crate::place::Place;
+use crate::place::{Place, files};
 use cytograd::data::{Csr, Dataset, Matrix, Table};
 
 const TRAIN: &str = "train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2";
@@ -60,9 +60,11 @@ fn a_truncated_file() {
 #[test]
 fn a_file_without_x() {
     let place = reference(|_| {});
+    let guard = files();
     let file = hdf5::File::open_rw(place.path("ref.h5ad")).expect("opens");
     file.unlink("X").expect("X was there");
     file.close().expect("closes");
+    drop(guard);
     place.fails("inspect ref.h5ad", 2, &["ref.h5ad", "X"]);
     place.fails(TRAIN, 2, &["ref.h5ad", "X"]);
 }

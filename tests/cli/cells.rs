@@ -1,5 +1,6 @@
 //! Small data sets: counts of cell types that differ in a few genes, in two batches.
 
+use crate::place::files;
 use cytograd::data::{Categorical, Column, Csr, Dataset, Matrix, Table, h5ad};
 use cytograd::rng::{Rng, Stream};
 use std::path::Path;
@@ -34,6 +35,7 @@ pub fn cells(types: &[&str], per_type: usize, seed: u64) -> Dataset {
 pub fn write(path: &Path, per_type: usize, seed: u64, change: impl FnOnce(&mut Dataset)) {
     let mut dataset = cells(&TYPES, per_type, seed);
     change(&mut dataset);
+    let _guard = files();
     h5ad::write(path, &dataset).expect("written");
 }
 

@@ -1,10 +1,25 @@
 //! A temporary folder in which the built program runs.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard};
 
 /// The built program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cytograd");
+
+static FILES: Mutex<()> = Mutex::new(());
+
+/// Held while this process writes an HDF5 file and while it starts a program: a program started in
+/// between would inherit the open file and keep it locked.
+pub fn files() -> MutexGuard<'static, ()> {
+    FILES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Starts a program.
+pub fn start(command: &mut Command) -> Child {
+    let _guard = files();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
 
 /// A folder that is removed at the end of the test.
 pub struct Place {
@@ -45,14 +60,14 @@ impl Place {
     }
 
     pub fn run_list(&self, arguments: &[&str]) -> Said {
-        said(self.command(arguments).output().expect("the program starts"))
+        said(start(&mut self.command(arguments)).wait_with_output().expect("it ends"))
     }
 
     /// Runs it under a shell prefix, as in `ulimit -f 8; exec`.
     pub fn run_in_shell(&self, prefix: &str, arguments: &str) -> Said {
         let script = format!("{prefix} {PROGRAM} {arguments}");
-        let output = Command::new("bash").args(["-c", &script]).current_dir(self.folder.path()).output();
-        said(output.expect("bash starts"))
+        let child = start(Command::new("bash").args(["-c", &script]).current_dir(self.folder.path()));
+        said(child.wait_with_output().expect("it ends"))
     }
 
     /// Runs it and expects success; returns what it said.

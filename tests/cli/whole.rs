@@ -1,9 +1,8 @@
 //! The main job from the command line: train, annotate, evaluate; interruption and resumption.
 
 use crate::cells::{self, TYPES};
-use crate::place::{Place, said};
+use crate::place::{Place, said, start};
 use cytograd::data::{Column, Entry, Value, h5ad};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 fn files() -> Place {
@@ -119,7 +118,7 @@ fn caught(
     signal: &str,
 ) -> crate::place::Said {
     let list: Vec<&str> = arguments.split_whitespace().collect();
-    let child = place.command(&list).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let child = start(&mut place.command(&list));
     let saved = place.path(run).join("checkpoint/state.safetensors");
     let started = Instant::now();
     while lines(place, run) < after || (checkpoint && !saved.exists()) {
