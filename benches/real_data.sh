@@ -7,16 +7,17 @@ program=${2:-cytograd}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# name | file | batch key | reference cells | query cells | type left out
+# name | file | batch key | reference cells | query cells | types left out (endothelial has one
+# reference cell, too few to learn from)
 tasks=(
-    "kang, control to stimulated|kang_ifnb_pbmc|batch|condition=ctrl|condition=stim|B cells"
-    "kang, control to stimulated|kang_ifnb_pbmc|batch|condition=ctrl|condition=stim|CD14+ Monocytes"
+    "kang, control to stimulated|kang_ifnb_pbmc|condition|condition=ctrl|condition=stim|B cells"
+    "kang, control to stimulated|kang_ifnb_pbmc|condition|condition=ctrl|condition=stim|CD14+ Monocytes"
     "pbmc, 3' v1 and v2 to 5'|pbmc_10x_3chem|technology|technology=10x 3' v1,technology=10x 3' v2|technology=10x 5'|B"
     "pbmc, 3' v1 and v2 to 5'|pbmc_10x_3chem|technology|technology=10x 3' v1,technology=10x 3' v2|technology=10x 5'|NK"
-    "pancreas, inDrop and Smart-seq2 to the others|pancreas_human_5tech|technology|technology=indrop,technology=smartseq2|technology=celseq,technology=celseq2,technology=fluidigmc1|ductal"
+    "pancreas, inDrop and Smart-seq2 to the others|pancreas_human_5tech|technology|technology=indrop,technology=smartseq2|technology=celseq,technology=celseq2,technology=fluidigmc1|ductal,endothelial"
 )
 
-# `--where A --where B ...` from a list with commas.
+# `FLAG A FLAG B ...` from a list with commas.
 conditions() {
     local flag=$1 list=$2 part
     while IFS= read -r part; do printf '%s\n%s\n' "$flag" "$part"; done < <(tr , '\n' <<<"$list")
@@ -28,12 +29,13 @@ for task in "${tasks[@]}"; do
     IFS='|' read -r name file batch reference query left_out <<<"$task"
     mapfile -t where < <(conditions --where "$reference")
     mapfile -t query_where < <(conditions --query-where "$query")
+    mapfile -t hold_out < <(conditions --hold-out "$left_out")
     mapfile -t annotate_where < <(conditions --where "$query")
     for model in resnet jem clams; do
         : >"$work/rows"
         for seed in 0 1 2 3 4; do
             "$program" train "$model" --reference "$folder/$file.h5ad" "${where[@]}" --query "$folder/$file.h5ad" \
-                "${query_where[@]}" --label-key cell_type --batch-key "$batch" --hold-out "$left_out" \
+                "${query_where[@]}" --label-key cell_type --batch-key "$batch" "${hold_out[@]}" \
                 --seed "$seed" --out "$work/run" --overwrite -q
             "$program" annotate --model "$work/run" "$folder/$file.h5ad" "${annotate_where[@]}" -o "$work/out.h5ad" -q
             "$program" evaluate "$work/out.h5ad" --truth cell_type --json >"$work/out.json"

@@ -4,9 +4,9 @@
 //!
 //! ```text
 //! 8  cli           one file per subcommand
-//! 6  models        ebm (resnet, jem, clams), run folder, training loop
-//! 5  nn            layers, initialisers, losses, optimisers, schedules, sampler
-//!    analysis      pca, neighbors, harmony, lisi, metrics, conformal
+//! 6  models        ebm (resnet, jem, clams), annotator (features to labels), run (folder, log)
+//! 5  nn            layers, initialisers, losses, distributions, optimisers, schedules, sampler
+//!    analysis      pca, neighbors, harmony, mapping, metrics, lisi, evaluation, conformal
 //! 4  tensor        shapes and views, the op table, derivative rules, grad
 //! 3  device        "cpu", "reference" -> a backend and its memory pool
 //! 2  reference     every kernel as a plain loop: the specification

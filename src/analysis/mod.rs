@@ -1,4 +1,11 @@
-//! analysis
+//! What is computed about cells outside the networks: linear reductions ([`pca`]), neighbours
+//! ([`neighbors`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
+//! [`discriminant`] analysis, figures of merit ([`metrics`], [`mod@lisi`], [`evaluation`]) and
+//! calibrated p-values ([`conformal`]).
+//!
+//! Plain binary64 code over row-major slices, the same bits for any number of threads. May use:
+//! `data`, `cpu::dgemm`, `math`, `rng`, `error`.
+#![forbid(unsafe_code)]
 
 pub mod conformal;
 pub mod discriminant;
