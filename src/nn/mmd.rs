@@ -5,26 +5,21 @@ use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 use crate::tensor::op::{MmdKernel, Similarity};
 
-/// Sum of `K(a, b)` over all pairs.
-fn pair_sum(kernel: &MmdKernel, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    a.kernel_product(kernel, b, &Tensor::ones(&[b.size(0), 1], b.device())?)?.sum_all()
-}
-
 /// `within(x) + within(y) - 2 mean Kxy`.
 fn squared(kernel: &MmdKernel, x: &Tensor, y: &Tensor, within: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let between = pair_sum(kernel, x, y)?.div_count(x.size(0) * y.size(0))?;
+    let between = x.kernel_sum(kernel, y)?.div_count(x.size(0) * y.size(0))?;
     within(x)?.add(&within(y)?)?.sub(&between.mul_scalar(2.0)?)
 }
 
 /// Biased estimate: `mean Kxx + mean Kyy - 2 mean Kxy`; x `[n, d]`, y `[m, d]`, shape `[]`.
 pub fn biased(kernel: &MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    squared(kernel, x, y, |a| pair_sum(kernel, a, a)?.div_count(a.size(0) * a.size(0)))
+    squared(kernel, x, y, |a| a.kernel_sum(kernel, a)?.div_count(a.size(0) * a.size(0)))
 }
 
 /// Unbiased estimate: the diagonals of Kxx and Kyy left out.
 pub fn unbiased(kernel: &MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let off = kernel.without_diagonal();
-    squared(kernel, x, y, |a| pair_sum(&off, a, a)?.div_count(a.size(0) * a.size(0).saturating_sub(1)))
+    squared(kernel, x, y, |a| a.kernel_sum(&off, a)?.div_count(a.size(0) * a.size(0).saturating_sub(1)))
 }
 
 /// Biased estimate with `kernels` Gaussians whose bandwidths are `factor^i` times the mean squared
@@ -35,7 +30,7 @@ pub fn adaptive(x: &Tensor, y: &Tensor, factor: f32, kernels: usize, through_ban
     let pooled = Tensor::concat(&[x, y], 0)?;
     let n = pooled.size(0);
     let distance = MmdKernel::new(Similarity::Distance, &[], device)?;
-    let mean = pair_sum(&distance, &pooled, &pooled)?.div_count(n * n.saturating_sub(1))?;
+    let mean = pooled.kernel_sum(&distance, &pooled)?.div_count(n * n.saturating_sub(1))?;
     let mean = if through_bandwidth { mean } else { mean.detach() };
     let scales: Vec<f32> = (0..kernels).map(|i| factor.powi((kernels / 2) as i32 - i as i32)).collect();
     let gamma = Tensor::from_slice(&scales, &[kernels], device)?.div(&mean)?;

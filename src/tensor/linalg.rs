@@ -1,7 +1,7 @@
 //! Products, distances and row functions.
 
 use super::Tensor;
-use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply};
+use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply, mmd_sum};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -85,6 +85,12 @@ impl Tensor {
         let mut inputs = vec![self];
         inputs.extend(params);
         apply(Op::Zinb(zinb), &inputs)
+    }
+
+    /// Sum of `K(self, y)` over all pairs, `[m, d]`, `[n, d] -> []`, without storing K; with
+    /// gradients at the price of one pass over the pairs for each set.
+    pub fn kernel_sum(&self, kernel: &MmdKernel, y: &Tensor) -> Result<Tensor> {
+        mmd_sum(kernel, self, y)
     }
 
     /// `K(self, y) v` without storing K: `[m, d]`, `[n, d]`, `[n, p] -> [m, p]`.

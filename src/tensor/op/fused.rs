@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::mmd::{APPLY, APPLY_GRAD, EXCLUDE_SELF, Kind, MAX_COLUMNS, MAX_GAMMAS, MmdParams};
 use crate::kernel::zinb::{BLOCK, NO_INFLATION, ONE_SEGMENT, R_BLOCKS, VALUE, VALUE_GRAD, ZinbParams};
 use crate::tensor::grad::recording;
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::{Dtype, Tensor, no_grad};
 
 /// Which negative binomial. Inputs of the op, in order: counts x `[rows, genes]`, m = ln mu
 /// `[rows, genes]`, r = ln theta `[genes]` (or `[segments, genes]`), then the zero logit h
@@ -224,13 +224,39 @@ pub fn mmd(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> R
     Ok(out)
 }
 
-/// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u, v.
-pub fn mmd_grad(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<Tensor> {
+/// `K(x, y) v` and the gradient of `<u, K(x, y) v>` with respect to x, in one pass over the pairs.
+fn product_and_grad(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<(Tensor, Tensor)> {
     let (params, dense) = mmd_params(similarity, skip_diagonal, inputs)?;
     let device = inputs[0].device();
     let product = Tensor::uninit("mmd", &[params.m as usize, params.p as usize], Dtype::F32, device)?;
-    let out = Tensor::uninit("mmd", dense[0].shape(), Dtype::F32, device)?;
-    let buffers = [&dense[0], &dense[1], &dense[2], &dense[3], &dense[4], &product, &out].map(Tensor::storage);
+    let grad = Tensor::uninit("mmd", dense[0].shape(), Dtype::F32, device)?;
+    let buffers = [&dense[0], &dense[1], &dense[2], &dense[3], &dense[4], &product, &grad].map(Tensor::storage);
     device.launch(&APPLY_GRAD, &params, &buffers, [params.m, 1, 1])?;
-    Ok(out)
+    Ok((product, grad))
+}
+
+/// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u, v.
+pub fn mmd_grad(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<Tensor> {
+    Ok(product_and_grad(similarity, skip_diagonal, inputs)?.1)
+}
+
+/// Sum of `K(x, y)` over all pairs. Where a gradient will be asked for, the same pass over the pairs
+/// gives it; a set compared with itself needs one pass for both roles.
+pub fn mmd_sum(kernel: &MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let MmdKernel { similarity, skip_diagonal, gamma } = kernel;
+    let (similarity, skip_diagonal) = (*similarity, *skip_diagonal);
+    let device = x.device();
+    let ones = |t: &Tensor| Tensor::ones(&[t.shape().first().copied().unwrap_or(1), 1], device);
+    let (u, v) = (ones(x)?, ones(y)?);
+    if !recording() || !(x.tracked() || y.tracked() || gamma.tracked()) {
+        return no_grad(|| mmd(similarity, skip_diagonal, &[x, y, gamma, &v])?.sum_all());
+    }
+    let (product, gx) = product_and_grad(similarity, skip_diagonal, &[x, y, gamma, &u, &v])?;
+    let gy = match x.is(y) || !y.tracked() {
+        true => Tensor::zeros(&[0], device)?,
+        false => mmd_grad(similarity, skip_diagonal, &[y, x, gamma, &v, &u])?,
+    };
+    let sum = no_grad(|| product.sum_all())?;
+    let inputs = vec![x.clone(), y.clone(), gamma.clone(), gx, gy];
+    Ok(sum.with_node(Op::MmdSum { similarity, skip_diagonal }, inputs))
 }

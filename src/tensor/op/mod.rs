@@ -12,8 +12,8 @@ mod select;
 mod view;
 
 pub use elementwise::{Binary, Unary};
-pub(super) use fused::zinb_grad;
 pub use fused::{MmdKernel, Similarity, Zinb};
+pub(super) use fused::{mmd_sum, zinb_grad};
 pub use norm::batch_norm_with_running;
 pub(super) use norm::{batch_norm_grad, cross_entropy_grad, layer_norm_grad};
 pub use product::{Activation, Sparse};
@@ -103,6 +103,9 @@ pub enum Op {
     ZinbGrad { zinb: Zinb, of: usize },
     /// `K(x, y) v`; x `[m, d]`, y `[n, d]`, gamma `[k]`, v `[n, p] -> [m, p]`, K never stored.
     Mmd { similarity: Similarity, skip_diagonal: bool },
+    /// Sum of `K(x, y)` over all pairs, to `[]`; inputs x, y, gamma and the gradients with respect to
+    /// x and y that the pass over the pairs gave along with the sum (y's is empty if y is x).
+    MmdSum { similarity: Similarity, skip_diagonal: bool },
     /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u `[m, p]`, v `[n, p]`.
     MmdGrad { similarity: Similarity, skip_diagonal: bool },
 }
@@ -143,6 +146,7 @@ impl Op {
             Op::Zinb(_) => "zinb",
             Op::ZinbGrad { .. } => "zinb_grad",
             Op::Mmd { .. } => "mmd",
+            Op::MmdSum { .. } => "mmd_sum",
             Op::MmdGrad { .. } => "mmd_grad",
         }
     }
@@ -204,6 +208,7 @@ fn forward(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
         Op::Zinb(zinb) => fused::zinb(zinb, inputs),
         Op::Mmd { similarity, skip_diagonal } => fused::mmd(*similarity, *skip_diagonal, inputs),
         Op::MmdGrad { similarity, skip_diagonal } => fused::mmd_grad(*similarity, *skip_diagonal, inputs),
+        Op::MmdSum { .. } => unreachable!("made with its gradients in fused::mmd_sum"),
         Op::ZinbGrad { .. } => unreachable!("made together with its siblings in fused::zinb_grad"),
     }
 }

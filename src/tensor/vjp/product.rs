@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use crate::tensor::grad::recording;
 use crate::tensor::op::{Activation, Op, Similarity, Sparse, Unary, apply};
 
 pub fn matmul(a: &Tensor, b: &Tensor, g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
@@ -84,4 +85,31 @@ pub fn mmd(
     };
     let gv = if need[3] { Some(apply(Op::Mmd { similarity, skip_diagonal }, &[y, x, gamma, g])?) } else { None };
     Ok(vec![gx, gy, ggamma, gv])
+}
+
+/// For the sum of `K(x, y)`; inputs x, y, gamma and the gradients that came with the sum. Those are
+/// off the tape: where the gradient is itself recorded, it is computed anew as an op.
+pub fn mmd_sum(
+    similarity: Similarity,
+    skip_diagonal: bool,
+    inputs: &[Tensor],
+    g: &Tensor,
+    need: &[bool],
+) -> Result<Vec<Option<Tensor>>> {
+    let [x, y, gamma, gx, gy] = inputs else {
+        return Err(Error::Argument { op: "mmd_sum", what: format!("takes 5 inputs, was given {}", inputs.len()) });
+    };
+    let itself = x.is(y);
+    if recording() || need[2] {
+        let weights = |t: &Tensor| Tensor::ones(&[t.size(0), 1], t.device());
+        let upstream = g.reshape(&[1, 1])?.expand(&[x.size(0), 1])?;
+        let product = [x.clone(), y.clone(), gamma.clone(), weights(y)?];
+        let mut grads = mmd(similarity, skip_diagonal, &product, &upstream, &[need[0], need[1], need[2], false])?;
+        grads.truncate(3);
+        grads.extend([None, None]);
+        return Ok(grads);
+    }
+    let dx = if need[0] { Some(gx.mul(&g.mul_scalar(if itself { 2.0 } else { 1.0 })?)?) } else { None };
+    let dy = if need[1] && !itself { Some(gy.mul(g)?) } else { None };
+    Ok(vec![dx, dy, None, None, None])
 }
