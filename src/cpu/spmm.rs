@@ -94,18 +94,18 @@ dispatch! {
     /// The job's matrices are as large as it says, and no other task has its part of the output;
     /// `packed` has room for a chunk of a group of columns.
     unsafe fn run(job: &Job, packed: *mut f32) via
-        run_with::<std::arch::x86_64::__m512, 2, 1>,
-        run_with::<std::arch::x86_64::__m256, 4, 2>,
-        run_with::<Four, 8, 4>
+        run_with::<std::arch::x86_64::__m512, 2, 1, 4>,
+        run_with::<std::arch::x86_64::__m256, 4, 2, 2>,
+        run_with::<Four, 8, 4, 1>
 }
 
-/// `T` registers make a tile, `H` half of one. No closure here: it would be compiled without the
+/// `T` registers make a tile, `H` half of one; `G` runs are added up at a time. No closure here: it would be compiled without the
 /// instructions of `V`.
 ///
 /// # Safety
 /// As `run`; the processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn run_with<V: Lanes, const T: usize, const H: usize>(job: &Job, packed: *mut f32) {
+unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job: &Job, packed: *mut f32) {
     let (a, b) = (job.a, &job.b);
     for group in job.cols.clone().step_by(GROUP) {
         let cols = GROUP.min(job.cols.end - group);
@@ -135,9 +135,9 @@ unsafe fn run_with<V: Lanes, const T: usize, const H: usize>(job: &Job, packed: 
                                 narrow::<V, H>(a, runs, panel, width, to);
                             }
                         } else if tile < skip {
-                            whole::<V, T>(a, runs, b.pointer(0, col), b.row, to);
+                            whole::<V, T, G>(a, runs, b.pointer(0, col), b.row, to);
                         } else {
-                            whole::<V, T>(a, runs, panel, WIDTH as isize, to);
+                            whole::<V, T, G>(a, runs, panel, WIDTH as isize, to);
                         }
                     }
                 }
@@ -162,17 +162,42 @@ struct Target {
 /// # Safety
 /// The runs' rows lie in the tile and in the output.
 #[inline(always)]
-unsafe fn whole<V: Lanes, const T: usize>(a: &Cut, runs: &[Run], tile: *const f32, step: isize, to: Target) {
-    for run in runs {
-        // SAFETY: the caller's.
-        unsafe {
-            let chain = chain::<V, T>(a, run, tile, step);
-            let to_row = to.out.add(run.row as usize * to.step);
-            for (t, &y) in chain.iter().enumerate() {
-                let to_lanes = to_row.add(t * V::LEN);
-                let sum = if to.first { y } else { V::load(to_lanes).add(y) };
-                sum.store(to_lanes);
+unsafe fn whole<V: Lanes, const T: usize, const G: usize>(
+    a: &Cut,
+    runs: &[Run],
+    tile: *const f32,
+    step: isize,
+    to: Target,
+) {
+    let (groups, rest) = runs.as_chunks::<G>();
+    // SAFETY: the caller's.
+    unsafe {
+        for group in groups {
+            let chains = chains::<V, T, G>(a, group, tile, step);
+            for (run, chain) in group.iter().zip(&chains) {
+                add::<V, T>(chain, run, to);
             }
+        }
+        for run in rest {
+            let [chain] = chains::<V, T, 1>(a, &[*run], tile, step);
+            add::<V, T>(&chain, run, to);
+        }
+    }
+}
+
+/// Adds a run's sum to its row of the tile.
+///
+/// # Safety
+/// The row lies in the output.
+#[inline(always)]
+unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
+    // SAFETY: the caller's.
+    unsafe {
+        let row = to.out.add(run.row as usize * to.step);
+        for (t, &y) in chain.iter().enumerate() {
+            let lanes = row.add(t * V::LEN);
+            let sum = if to.first { y } else { V::load(lanes).add(y) };
+            sum.store(lanes);
         }
     }
 }
@@ -187,7 +212,8 @@ unsafe fn narrow<V: Lanes, const T: usize>(a: &Cut, runs: &[Run], tile: *const f
         let mut sums = [0.0f32; WIDTH];
         // SAFETY: the caller's.
         unsafe {
-            for (t, y) in chain::<V, T>(a, run, tile, WIDTH as isize).iter().enumerate() {
+            let [chain] = chains::<V, T, 1>(a, &[*run], tile, WIDTH as isize);
+            for (t, y) in chain.iter().enumerate() {
                 y.store(sums.as_mut_ptr().add(t * V::LEN));
             }
             let row = to.out.add(run.row as usize * to.step);
@@ -199,23 +225,51 @@ unsafe fn narrow<V: Lanes, const T: usize>(a: &Cut, runs: &[Run], tile: *const f
     }
 }
 
-/// The sum of a run's entries times their rows of the tile, as one chain.
+/// The sums of `G` runs' entries times their rows of the tile, each as one chain. The chains take
+/// turns, which hides the latency of the additions; ordered runs are of nearly the same length.
 ///
 /// # Safety
 /// The rows lie in the tile.
 #[inline(always)]
-unsafe fn chain<V: Lanes, const T: usize>(a: &Cut, run: &Run, tile: *const f32, step: isize) -> [V; T] {
+unsafe fn chains<V: Lanes, const T: usize, const G: usize>(
+    a: &Cut,
+    runs: &[Run; G],
+    tile: *const f32,
+    step: isize,
+) -> [[V; T]; G] {
     // SAFETY: the caller's.
     unsafe {
-        let (indices, values) = (a.indices.as_ptr().add(run.begin as usize), a.values.as_ptr().add(run.begin as usize));
-        let mut chain = [V::splat(0.0); T];
-        for e in 0..run.count as usize {
-            let x = V::splat(*values.add(e));
-            let b = tile.wrapping_offset(*indices.add(e) as isize * step);
-            for (t, y) in chain.iter_mut().enumerate() {
-                *y = x.fma(V::load(b.add(t * V::LEN)), *y);
+        let mut chains = [[V::splat(0.0); T]; G];
+        let mut common = runs[0].count;
+        for run in &runs[1..] {
+            common = common.min(run.count);
+        }
+        for e in 0..common {
+            for (run, chain) in runs.iter().zip(&mut chains) {
+                step_of::<V, T>(a, run.begin + e, tile, step, chain);
             }
         }
-        chain
+        for (run, chain) in runs.iter().zip(&mut chains) {
+            for e in common..run.count {
+                step_of::<V, T>(a, run.begin + e, tile, step, chain);
+            }
+        }
+        chains
+    }
+}
+
+/// One entry of a chain.
+///
+/// # Safety
+/// As `chains`.
+#[inline(always)]
+unsafe fn step_of<V: Lanes, const T: usize>(a: &Cut, e: u32, tile: *const f32, step: isize, chain: &mut [V; T]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let x = V::splat(*a.values.get_unchecked(e as usize));
+        let b = tile.wrapping_offset(*a.indices.get_unchecked(e as usize) as isize * step);
+        for (t, y) in chain.iter_mut().enumerate() {
+            *y = x.fma(V::load(b.add(t * V::LEN)), *y);
+        }
     }
 }
