@@ -10,7 +10,6 @@
 //! ```
 #![allow(dead_code)]
 
-use std::hint::black_box;
 use std::time::Instant;
 
 /// Seconds per call.
@@ -129,109 +128,14 @@ pub fn parallel(threads: usize, f: impl Fn(usize) + Sync) {
     });
 }
 
-/// Floating-point operations per second of fused multiply-adds that stay in registers: what no
-/// product can exceed. The best of several runs.
+/// Floating-point operations per second of fused multiply-adds that stay in registers.
 pub fn fma_peak(threads: usize) -> f64 {
-    const STEPS: usize = 1_000_000;
-    let run = || {
-        let start = Instant::now();
-        parallel(threads, |_| {
-            black_box(chains(STEPS));
-        });
-        (chains_work() * STEPS * threads) as f64 / start.elapsed().as_secs_f64()
-    };
-    (0..7).map(|_| run()).fold(0.0, f64::max)
+    cytograd::cpu::ceiling::fma_rate(threads)
 }
 
-/// Independent chains, enough to cover the latency of two units.
-const CHAINS: usize = 12;
-
-/// Floating-point operations per step of [`chains`].
-fn chains_work() -> usize {
-    use cytograd::cpu::simd::{Level, level};
-    2 * CHAINS
-        * match level() {
-            Level::V4 => 16,
-            Level::V3 => 8,
-            Level::Base => 4,
-        }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn chains(steps: usize) -> f32 {
-    use cytograd::cpu::simd::{Level, level};
-    use std::arch::x86_64::*;
-    #[target_feature(enable = "avx512f")]
-    fn wide(steps: usize) -> f32 {
-        let (x, y) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
-        let mut acc = [x; CHAINS];
-        for _ in 0..steps {
-            for chain in &mut acc {
-                *chain = _mm512_fmadd_ps(*chain, x, y);
-            }
-        }
-        acc.iter().map(|v| _mm512_reduce_add_ps(*v)).sum()
-    }
-    #[target_feature(enable = "avx2,fma")]
-    fn narrow(steps: usize) -> f32 {
-        let (x, y) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.25)));
-        let mut acc = [x; CHAINS];
-        for _ in 0..steps {
-            for chain in &mut acc {
-                *chain = _mm256_fmadd_ps(*chain, x, y);
-            }
-        }
-        acc.iter().map(|v| _mm256_cvtss_f32(*v)).sum()
-    }
-    match level() {
-        // SAFETY: the processor has these features, `level` has just said so.
-        Level::V4 => unsafe { wide(steps) },
-        // SAFETY: as above.
-        Level::V3 => unsafe { narrow(steps) },
-        Level::Base => portable(steps),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn chains(steps: usize) -> f32 {
-    portable(steps)
-}
-
-/// Without fused operations: multiply and add.
-fn portable(steps: usize) -> f32 {
-    let (x, y) = (black_box(0.5f32), black_box(0.25f32));
-    let mut acc = [[x; 4]; CHAINS];
-    for _ in 0..steps {
-        for v in acc.iter_mut().flatten() {
-            *v = *v * x + y;
-        }
-    }
-    acc.iter().flatten().sum()
-}
-
-/// Bytes per second (read plus written) of copying `bytes` from one buffer to another. The best of
-/// several runs.
+/// Bytes per second (read plus written) of copying `bytes` from one buffer to another.
 pub fn copy_bandwidth(bytes: usize, threads: usize) -> f64 {
-    let words = bytes / 4;
-    let src = vec![1.0f32; words];
-    let mut dst = vec![0.0f32; words];
-    let mut best = 0.0f64;
-    for _ in 0..8 {
-        let start = Instant::now();
-        let per = words.div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            for (d, s) in dst.chunks_mut(per).zip(src.chunks(per)) {
-                if threads == 1 {
-                    d.copy_from_slice(s);
-                } else {
-                    scope.spawn(move || d.copy_from_slice(s));
-                }
-            }
-        });
-        black_box(&mut dst);
-        best = best.max(2.0 * bytes as f64 / start.elapsed().as_secs_f64());
-    }
-    best
+    cytograd::cpu::ceiling::copy_rate(bytes, threads)
 }
 
 /// A buffer of a backend holding `values`.

@@ -11,10 +11,12 @@ pub mod cells;
 pub mod features;
 pub mod input;
 pub mod model;
+pub mod options;
 pub mod profile;
 pub mod train;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
 pub use features::{FeatureConfig, FeatureScale, Features};
+pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};
-pub use train::{TrainOptions, TrainSummary, train};
+pub use train::train;

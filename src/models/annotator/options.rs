@@ -1,0 +1,91 @@
+//! What a training run is asked for, and what it reports.
+
+use super::profile::{Profile, Settings};
+use crate::data::select::Condition;
+use crate::models::ebm::{Model, Select};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What to train on what.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    pub model: Model,
+    /// Labelled h5ad file.
+    pub reference: PathBuf,
+    /// Column of obs with the labels.
+    pub label_key: String,
+    /// Column of obs with the batches, in the reference and, if it has one, in the query.
+    pub batch_key: Option<String>,
+    /// h5ad file to annotate later; its features, never its labels, take part in the preparation.
+    pub query: Option<PathBuf>,
+    /// Which cells of the reference file are the reference.
+    pub filter: Vec<Condition>,
+    /// Which cells of the query file are the query. If it is the same file and this is empty: all
+    /// that `filter` does not choose.
+    pub query_filter: Vec<Condition>,
+    /// Labels left out of the reference.
+    pub hold_out: Vec<String>,
+    /// Layer to use in place of X, in both files.
+    pub layer: Option<String>,
+    /// Run folder to write.
+    pub out: PathBuf,
+    /// In place of the profile's number of epochs.
+    pub epochs: Option<usize>,
+    pub seed: u64,
+    /// `strict` or `fast`, for the record.
+    pub math: String,
+    /// Go on with the run in `out`.
+    pub resume: bool,
+    /// Replace the run in `out`.
+    pub overwrite: bool,
+    pub profile: Profile,
+    /// In place of the profile's choice of the epoch to report.
+    pub select: Option<Select>,
+    /// In place of the profile as a whole.
+    pub settings: Option<Settings>,
+    /// Stop, as if interrupted, once so many iterations are done.
+    pub stop_after: Option<u64>,
+}
+
+impl TrainOptions {
+    /// Everything else at its default.
+    pub fn new(model: Model, reference: impl Into<PathBuf>, label_key: &str, out: impl Into<PathBuf>) -> TrainOptions {
+        TrainOptions {
+            model,
+            reference: reference.into(),
+            label_key: label_key.into(),
+            batch_key: None,
+            query: None,
+            filter: Vec::new(),
+            query_filter: Vec::new(),
+            hold_out: Vec::new(),
+            layer: None,
+            out: out.into(),
+            epochs: None,
+            seed: 0,
+            math: "strict".into(),
+            resume: false,
+            overwrite: false,
+            profile: Profile::Auto,
+            select: None,
+            settings: None,
+            stop_after: None,
+        }
+    }
+}
+
+/// What a run reports.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrainSummary {
+    pub run: PathBuf,
+    pub model: String,
+    pub classes: Vec<String>,
+    pub train_cells: usize,
+    pub valid_cells: usize,
+    pub test_cells: usize,
+    pub query_cells: Option<usize>,
+    pub features: usize,
+    /// What the manifest keeps under `metrics`.
+    pub metrics: Value,
+}
