@@ -11,6 +11,7 @@
 //! 3  device        "cpu", "reference" -> a backend and its memory pool
 //! 2  reference     every kernel as a plain loop: the specification
 //!    cpu           the same kernels, fast, the same bits
+//!    cuda          the same kernels on NVIDIA devices, the same bits
 //! 1  kernel        what can be launched: parameters, buffers, summation order
 //!    backend       the six methods of a device
 //!    data          files to sparse matrices and tables
@@ -30,6 +31,8 @@ pub mod analysis;
 pub mod backend;
 pub mod cli;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod data;
 pub mod device;
 pub mod error;

@@ -7,6 +7,8 @@ use cytograd::cpu::Cpu;
 use cytograd::kernel::Kernel;
 use cytograd::reference::Reference;
 use std::sync::OnceLock;
+#[cfg(feature = "cuda")]
+use {crate::shim, cytograd::cuda::driver::Driver, cytograd::cuda::plan::Chip, std::sync::Mutex};
 
 /// Words past the end of every output, which no kernel may touch.
 const GUARD: usize = 24;
@@ -33,6 +35,52 @@ pub fn backends() -> &'static [(String, Box<dyn Backend>)] {
         let cpu = [1, 2, 7].map(|n| (format!("cpu with {n} threads"), Box::new(Cpu::new(n)) as Box<dyn Backend>));
         cpu.into_iter().collect()
     })
+}
+
+/// The CUDA backends: the kernels' source on the host, for several chips, and the devices of this
+/// machine. What is missing is said once; `CYTOGRAD_REQUIRE=cuda` makes a missing device a failure.
+#[cfg(feature = "cuda")]
+fn cuda() -> &'static [(String, Box<dyn Backend>, Chip)] {
+    static ALL: OnceLock<Vec<(String, Box<dyn Backend>, Chip)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all: Vec<(String, Box<dyn Backend>, Chip)> = Vec::new();
+        match shim::backends() {
+            Ok(shims) => all.extend(shims.into_iter().map(|(name, cuda)| {
+                let chip = cuda.driver().chip();
+                (name, Box::new(cuda) as Box<dyn Backend>, chip)
+            })),
+            Err(why) => eprintln!("CUDA kernels not checked on the host: {why}"),
+        }
+        all
+    })
+}
+
+/// The CUDA backends on which this call is worth running: those with launches of their own.
+#[cfg(feature = "cuda")]
+fn cuda_for(call: &Call) -> Vec<(&'static str, &'static dyn Backend)> {
+    let mut seen = Vec::new();
+    let mut chosen = Vec::new();
+    for (name, backend, chip) in cuda() {
+        let Some(plan) = cytograd::cuda::plan(call, chip) else {
+            static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+            let mut said = SAID.lock().unwrap_or_else(|p| p.into_inner());
+            if !said.contains(&call.kernel.name) {
+                said.push(call.kernel.name);
+                eprintln!("{}: no CUDA kernel yet", call.kernel.name);
+            }
+            return chosen;
+        };
+        if !seen.contains(&plan) {
+            seen.push(plan);
+            chosen.push((name.as_str(), backend.as_ref()));
+        }
+    }
+    chosen
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_for(_: &Call) -> Vec<(&'static str, &'static dyn Backend)> {
+    Vec::new()
 }
 
 /// Runs `kernel` on the reference and on every backend, and fails at the first word that differs
@@ -63,6 +111,10 @@ pub fn check_geometry<P: Pod>(
     for (name, backend) in backends() {
         let found = run(backend.as_ref(), POISON[1]);
         compare(what, kernel.name, name, outputs, &found, &expected);
+    }
+    let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &[], geometry };
+    for (name, backend) in cuda_for(&call) {
+        compare(what, kernel.name, name, outputs, &run(backend, POISON[1]), &expected);
     }
     expected
 }

@@ -10,6 +10,8 @@ mod optim;
 mod random;
 mod reduce;
 mod sgld;
+#[cfg(feature = "cuda")]
+mod shim;
 mod softmax;
 mod spmm;
 mod zinb;

@@ -1,0 +1,63 @@
+//! Launches of `kernel::gather`.
+
+use super::plan::{Chip, Plan, Planner, sweep};
+use crate::kernel::gather::*;
+use crate::kernel::{Kernel, params};
+
+pub static KERNELS: [(&Kernel, Planner); 7] = [
+    (&COPY, copy),
+    (&ROWS, rows),
+    (&SCATTER_ROWS, scatter_rows),
+    (&ADD_ROWS, add_rows),
+    (&ALONG, along),
+    (&ADD_ALONG, add_along),
+    (&ONE_HOT, one_hot),
+];
+
+fn copy(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: CopyParams = params(bytes);
+    let flat = p.src.is_contiguous() && p.dst.is_contiguous();
+    let function = if flat { "gather_copy_flat" } else { "gather_copy" };
+    sweep(function, 2, p.src.len() as u64, chip)
+}
+
+fn moved(p: &RowsParams) -> u64 {
+    u64::from(p.m) * u64::from(p.width)
+}
+
+fn rows(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    sweep("gather_rows", 3, moved(&params(bytes)), chip)
+}
+
+fn scatter_rows(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    sweep("gather_scatter_rows", 3, moved(&params(bytes)), chip)
+}
+
+fn add_rows(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: RowsParams = params(bytes);
+    // A warp per row and 32 columns.
+    let warps = u64::from(p.n_rows) * u64::from(p.width.div_ceil(32));
+    sweep("gather_add_rows", 3, warps * 32, chip)
+}
+
+fn along(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: AlongParams = params(bytes);
+    sweep("gather_along", 3, u64::from(p.outer) * u64::from(p.m) * u64::from(p.inner), chip)
+}
+
+fn add_along(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: AlongParams = params(bytes);
+    let columns = u64::from(p.outer) * u64::from(p.inner);
+    let outputs = columns * u64::from(p.n);
+    // Looking through all indices for every output costs n m per column, adding in place n + m.
+    if outputs == 0 || p.m <= 4 || columns < 64 {
+        sweep("gather_add_along", 3, outputs, chip)
+    } else {
+        sweep("gather_add_along_columns", 3, columns, chip)
+    }
+}
+
+fn one_hot(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: OneHotParams = params(bytes);
+    sweep("gather_one_hot", 2, u64::from(p.m) * u64::from(p.classes), chip)
+}

@@ -1,0 +1,158 @@
+//! The kernels of [`mod@crate::reference`] on CUDA devices: the same bits.
+//!
+//! May use: `error`, `kernel`, `backend`. The kernels are `kernels/FAMILY.cu`; here, one file per
+//! family says how a call becomes launches ([`plan`]), and [`Cuda`] runs them on a [`driver`].
+
+pub mod driver;
+pub mod gather;
+pub mod plan;
+
+use crate::backend::{Backend, Buffer, Call};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use driver::{Driver, Memory};
+use plan::{Arg, Chip, Plan, Planner};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::{Mutex, OnceLock};
+
+/// Kernels by the module (`kernels/MODULE.cu`) that holds their functions.
+static FAMILIES: &[(&str, &[(&Kernel, Planner)])] = &[
+    // One line per family.
+    ("gather", &gather::KERNELS),
+];
+
+/// The module and the planner of every kernel, by name.
+fn table() -> &'static HashMap<&'static str, (&'static str, Planner)> {
+    static TABLE: OnceLock<HashMap<&'static str, (&'static str, Planner)>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let rows = FAMILIES.iter().flat_map(|(module, kernels)| kernels.iter().map(move |row| (module, row)));
+        rows.map(|(module, (kernel, planner))| (kernel.name, (*module, *planner))).collect()
+    })
+}
+
+/// The launches of a call on `chip`; `None` for a kernel that this backend lacks.
+pub fn plan(call: &Call, chip: &Chip) -> Option<Plan> {
+    let (_, planner) = table().get(call.kernel.name)?;
+    Some(planner(call.params, call.geometry, chip))
+}
+
+/// The CUDA backend over a driver.
+pub struct Cuda<D> {
+    driver: D,
+    chip: Chip,
+    scratch: Mutex<Option<Scratch>>,
+}
+
+/// Memory for what one call's steps hand to each other.
+struct Scratch {
+    memory: Memory,
+    words: usize,
+}
+
+impl<D: Driver> Cuda<D> {
+    pub fn new(driver: D) -> Self {
+        let chip = driver.chip();
+        Cuda { driver, chip, scratch: Mutex::new(None) }
+    }
+
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// The address of at least `words` words of scratch memory. Nobody else uses it while `slot` is
+    /// locked; launches run in order, so that afterwards it may be handed to the next.
+    fn scratch(&self, slot: &mut Option<Scratch>, words: usize) -> Result<u64> {
+        if words == 0 {
+            return Ok(0);
+        }
+        if slot.as_ref().is_none_or(|held| held.words < words) {
+            // What runs may still use the old one.
+            self.driver.sync()?;
+            *slot = None;
+            let words = words.next_power_of_two();
+            *slot = Some(Scratch { memory: self.driver.alloc(words * 4)?, words });
+        }
+        Ok(slot.as_ref().map_or(0, |held| held.memory.address()))
+    }
+}
+
+fn memory(buffer: &Buffer) -> Result<&Memory> {
+    buffer.memory::<Memory>().ok_or_else(|| Error::Launch {
+        kernel: "cuda",
+        why: "a buffer of another device was given to a cuda device".into(),
+    })
+}
+
+fn fits(op: &'static str, buffer: &Buffer, bytes: usize) -> Result<()> {
+    if bytes > buffer.bytes().next_multiple_of(4) {
+        return Err(Error::Argument { op, what: format!("{bytes} bytes and a buffer of {}", buffer.bytes()) });
+    }
+    Ok(())
+}
+
+impl<D: Driver> Backend for Cuda<D> {
+    fn name(&self) -> &str {
+        self.driver.name()
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        Ok(Buffer::new(bytes, self.driver.alloc(bytes.next_multiple_of(4))?))
+    }
+
+    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
+        fits("upload", dst, src.len())?;
+        // SAFETY: the buffer is alive and large enough.
+        unsafe { self.driver.upload(memory(dst)?.address(), src) }
+    }
+
+    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
+        fits("download", src, dst.len())?;
+        // SAFETY: the buffer is alive and large enough.
+        unsafe { self.driver.download(memory(src)?.address(), dst) }
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        let kernel = call.kernel.name;
+        let fail = |why: String| Err(Error::Launch { kernel, why });
+        if call.buffers.len() != call.kernel.bindings.len() {
+            return fail(format!("takes {} buffers, was given {}", call.kernel.bindings.len(), call.buffers.len()));
+        }
+        let Some((module, planner)) = table().get(kernel) else {
+            return fail("unknown to the cuda backend".into());
+        };
+        let mut addresses = [0u64; 12];
+        for (address, buffer) in addresses.iter_mut().zip(call.buffers) {
+            *address = memory(buffer)?.address();
+        }
+        let plan = planner(call.params, call.geometry, &self.chip);
+        let mut slot = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let scratch = self.scratch(&mut slot, plan.scratch)?;
+        for step in plan.steps.iter() {
+            let mut values = [0u64; 20];
+            let mut arguments = [std::ptr::null_mut::<c_void>(); 20];
+            for ((arg, value), argument) in step.args.iter().zip(&mut values).zip(&mut arguments) {
+                *value = match *arg {
+                    Arg::Params => 0,
+                    Arg::Buffer(i) => addresses[i as usize],
+                    Arg::Scratch(word) => scratch + 4 * u64::from(word),
+                    Arg::Word(word) => word.into(),
+                };
+                // A u32 is the first half of the value: both sides are little-endian.
+                *argument = match arg {
+                    Arg::Params => call.params.as_ptr().cast_mut().cast(),
+                    _ => (value as *mut u64).cast(),
+                };
+            }
+            // SAFETY: the family's planner names the arguments of its function in order (every kernel
+            // is tested so); the buffers live as long as the call, and memory given back later is
+            // reused or freed in launch order.
+            unsafe { self.driver.launch(module, step, &mut arguments[..step.args.len()])? };
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.driver.sync()
+    }
+}

@@ -1,0 +1,231 @@
+//! The CUDA kernels without a CUDA device: `kernels/*.cu` compiled by the host's C++ compiler through
+//! `kernels/host`, loaded as a library, behind the same planners and the same backend as the real ones.
+
+use cytograd::cuda::Cuda;
+use cytograd::cuda::driver::{Driver, Memory};
+use cytograd::cuda::plan::{Chip, Step};
+use cytograd::{Error, Result};
+use libloading::Library;
+use std::alloc::Layout;
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+/// A large chip; what the planners choose for others runs too (see [`CHIPS`]).
+pub const CHIPS: [(&str, Chip); 2] = [
+    ("cuda on the host, as sm_90", Chip { multiprocessors: 132, shared_per_block: 227 << 10, capability: (9, 0) }),
+    ("cuda on the host, as sm_70", Chip { multiprocessors: 6, shared_per_block: 96 << 10, capability: (7, 0) }),
+];
+
+/// Why there is no shim here, or one backend for each of [`CHIPS`].
+pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
+    let library = library()?;
+    let make = |(name, chip): (&str, Chip)| (name.to_string(), Cuda::new(Shim { library: library.clone(), chip }));
+    Ok(CHIPS.map(make).into_iter().collect())
+}
+
+/// The kernels' folder: of the package, wherever it lies now.
+pub fn sources() -> Option<PathBuf> {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let places = [here, Some(".".into()), Some(env!("CARGO_MANIFEST_DIR").into())];
+    places.into_iter().flatten().map(|p| p.join("kernels")).find(|p| p.join("common.cuh").exists())
+}
+
+fn library() -> std::result::Result<Arc<Library>, String> {
+    static LIBRARY: OnceLock<std::result::Result<Arc<Library>, String>> = OnceLock::new();
+    let load = || {
+        let path = build()?;
+        // SAFETY: our own library, whose initialisers are those of plain C++ globals.
+        unsafe { Library::new(&path) }.map(Arc::new).map_err(|e| format!("{}: {e}", path.display()))
+    };
+    LIBRARY.get_or_init(load).clone()
+}
+
+/// Files of the folder with this extension, in order.
+fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|p| p.extension().and_then(OsStr::to_str).is_some_and(|e| extensions.contains(&e))).collect();
+    files.sort();
+    files
+}
+
+/// Compiles what changed since the last time, and links. One object per file, named by the hash of all
+/// that it depends on.
+fn build() -> std::result::Result<PathBuf, String> {
+    let sources = sources().ok_or("the folder kernels/ is not here")?;
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    if Command::new(&compiler).arg("--version").output().is_err() {
+        return Err(format!("no C++ compiler: {compiler} cannot be run"));
+    }
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cuda-host");
+    let out = if fs::create_dir_all(&out).is_ok() { out } else { std::env::temp_dir().join("cytograd-cuda-host") };
+    fs::create_dir_all(&out).map_err(|e| e.to_string())?;
+    let mut flags = vec!["-std=c++17", "-O2", "-g", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"];
+    flags.extend(["-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-Wno-unknown-pragmas", "-x", "c++"]);
+    if cfg!(target_arch = "x86_64") {
+        flags.push("-mfma");
+    }
+    if sanitize() {
+        flags.push("-fsanitize=address");
+    }
+    let mut common = DefaultHasher::new();
+    (&compiler, &flags).hash(&mut common);
+    for path in files(&sources, &["cuh"]).iter().chain(&files(&sources.join("host"), &["h"])) {
+        fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?.hash(&mut common);
+    }
+    let mut objects = Vec::new();
+    let mut all = common.clone();
+    for path in files(&sources, &["cu"]).into_iter().chain(files(&sources.join("host"), &["cpp"])) {
+        let mut hash = common.clone();
+        fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?.hash(&mut hash);
+        hash.finish().hash(&mut all);
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("kernel");
+        objects.push((path.clone(), out.join(format!("{stem}-{:016x}.o", hash.finish()))));
+    }
+    let library = out.join(format!("kernels-{:016x}.so", all.finish()));
+    if library.exists() {
+        return Ok(library);
+    }
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || -> std::result::Result<(), String> {
+        while let Some((source, object)) = objects.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            if !object.exists() {
+                let part = object.with_extension(format!("part{}", std::process::id()));
+                run(Command::new(&compiler).args(&flags).arg("-c").arg(source).arg("-o").arg(&part))?;
+                fs::rename(&part, object).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|w| w.join().expect("a compiler thread"))
+    })?;
+    let part = library.with_extension(format!("part{}", std::process::id()));
+    let sanitizer = sanitize().then_some("-fsanitize=address");
+    run(Command::new(&compiler)
+        .arg("-shared")
+        .args(sanitizer)
+        .args(objects.iter().map(|o| &o.1))
+        .arg("-o")
+        .arg(&part))?;
+    fs::rename(&part, &library).map_err(|e| e.to_string())?;
+    Ok(library)
+}
+
+fn run(command: &mut Command) -> std::result::Result<(), String> {
+    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    // A kernel that does not compile is a failure, not a machine without a compiler.
+    assert!(output.status.success(), "{command:?} failed:\n{text}");
+    Ok(())
+}
+
+/// Whether the kernels run under the address sanitizer; its library must have been preloaded.
+fn sanitize() -> bool {
+    std::env::var_os("CYTOGRAD_SANITIZE").is_some()
+}
+
+/// The driver: memory is the host's, a launch is a call.
+pub struct Shim {
+    library: Arc<Library>,
+    chip: Chip,
+}
+
+/// Host memory as a device gives it: aligned to 256 bytes, content undefined, ending where it ends.
+struct Block {
+    address: usize,
+    layout: Layout,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout, and dropped once.
+        unsafe { std::alloc::dealloc(self.address as *mut u8, self.layout) };
+    }
+}
+
+fn refuse(step: &Step, why: impl std::fmt::Display) -> Error {
+    Error::Launch { kernel: step.function, why: why.to_string() }
+}
+
+impl Driver for Shim {
+    fn name(&self) -> &str {
+        "cuda on the host"
+    }
+
+    fn chip(&self) -> Chip {
+        self.chip
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Memory> {
+        let layout = Layout::from_size_align(bytes.max(1), 256).expect("a size");
+        // SAFETY: the size is not 0.
+        let pointer = unsafe { std::alloc::alloc(layout) };
+        assert!(!pointer.is_null(), "{bytes} bytes of host memory");
+        // SAFETY: as large as asked for.
+        unsafe { pointer.write_bytes(0xa5, bytes) };
+        let address = pointer as usize;
+        Ok(Memory::new(address as u64, Block { address, layout }))
+    }
+
+    unsafe fn upload(&self, address: u64, src: &[u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { (address as *mut u8).copy_from(src.as_ptr(), src.len()) };
+        Ok(())
+    }
+
+    unsafe fn download(&self, address: u64, dst: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { dst.as_mut_ptr().copy_from(address as *const u8, dst.len()) };
+        Ok(())
+    }
+
+    unsafe fn launch(&self, _: &'static str, step: &Step, arguments: &mut [*mut c_void]) -> Result<()> {
+        type Entry = unsafe extern "C" fn(*mut *mut c_void);
+        type Launch = unsafe extern "C" fn(
+            Entry,
+            *mut *mut c_void,
+            *const c_uint,
+            *const c_uint,
+            c_uint,
+            *mut c_char,
+            usize,
+        ) -> c_int;
+        let [x, y, z] = step.grid;
+        if x == 0 || x > i32::MAX as u32 || !(1..=65535).contains(&y) || !(1..=65535).contains(&z) {
+            return Err(refuse(step, format!("grid {:?} is not possible", step.grid)));
+        }
+        let threads: u64 = step.block.iter().map(|&n| u64::from(n)).product();
+        if !(1..=1024).contains(&threads) || step.block[2] > 64 {
+            return Err(refuse(step, format!("block {:?} is not possible", step.block)));
+        }
+        if step.shared > self.chip.shared_per_block {
+            return Err(refuse(step, format!("{} bytes of shared memory are too many", step.shared)));
+        }
+        let mut message = [0u8; 256];
+        // SAFETY: both symbols have these types (`ENTRY` in cuda_host.h, run.cpp).
+        let failed = unsafe {
+            let launch = self.library.get::<Launch>(b"shim_launch\0").map_err(|e| refuse(step, e))?;
+            let name = format!("shim_{}\0", step.function);
+            let entry = self.library.get::<Entry>(name.as_bytes()).map_err(|e| refuse(step, e))?;
+            let (grid, block) = (step.grid.as_ptr(), step.block.as_ptr());
+            let text = message.as_mut_ptr().cast();
+            launch(*entry, arguments.as_mut_ptr(), grid, block, step.shared, text, message.len())
+        };
+        if failed != 0 {
+            let text = CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy).unwrap_or_default();
+            return Err(refuse(step, text));
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
