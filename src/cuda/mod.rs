@@ -5,7 +5,9 @@
 
 pub mod driver;
 pub mod gather;
+pub mod gemm;
 pub mod plan;
+pub mod spmm;
 
 use crate::backend::{Backend, Buffer, Call};
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ use std::sync::{Mutex, OnceLock};
 static FAMILIES: &[(&str, &[(&Kernel, Planner)])] = &[
     // One line per family.
     ("gather", &gather::KERNELS),
+    ("gemm", &gemm::KERNELS),
+    ("spmm", &spmm::KERNELS),
 ];
 
 /// The module and the planner of every kernel, by name.
@@ -75,6 +79,49 @@ impl<D: Driver> Cuda<D> {
         }
         Ok(slot.as_ref().map_or(0, |held| held.memory.address()))
     }
+
+    /// Launches a call in a way of the caller's choice instead of the planner's: for tests and
+    /// benchmarks.
+    ///
+    /// # Safety
+    /// `plan` is one that the family's planner could make for this call.
+    pub unsafe fn launch_as(&self, call: &Call, plan: &Plan) -> Result<()> {
+        let kernel = call.kernel.name;
+        let fail = |why: String| Err(Error::Launch { kernel, why });
+        if call.buffers.len() != call.kernel.bindings.len() {
+            return fail(format!("takes {} buffers, was given {}", call.kernel.bindings.len(), call.buffers.len()));
+        }
+        let Some(&(module, _)) = table().get(kernel) else {
+            return fail("unknown to the cuda backend".into());
+        };
+        let mut addresses = [0u64; 12];
+        for (address, buffer) in addresses.iter_mut().zip(call.buffers) {
+            *address = memory(buffer)?.address();
+        }
+        let mut slot = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let scratch = self.scratch(&mut slot, plan.scratch)?;
+        for step in plan.steps.iter() {
+            let mut values = [0u64; 20];
+            let mut arguments = [std::ptr::null_mut::<c_void>(); 20];
+            for ((arg, value), argument) in step.args.iter().zip(&mut values).zip(&mut arguments) {
+                *value = match *arg {
+                    Arg::Params => 0,
+                    Arg::Buffer(i) => addresses[i as usize],
+                    Arg::Scratch(word) => scratch + 4 * u64::from(word),
+                    Arg::Word(word) => word.into(),
+                };
+                // A u32 is the first half of the value: both sides are little-endian.
+                *argument = match arg {
+                    Arg::Params => call.params.as_ptr().cast_mut().cast(),
+                    _ => (value as *mut u64).cast(),
+                };
+            }
+            // SAFETY: the caller's plan names the arguments of its function in order; the buffers live
+            // as long as the call, and memory given back later is reused or freed in launch order.
+            unsafe { self.driver.launch(module, step, &mut arguments[..step.args.len()])? };
+        }
+        Ok(())
+    }
 }
 
 fn memory(buffer: &Buffer) -> Result<&Memory> {
@@ -113,43 +160,11 @@ impl<D: Driver> Backend for Cuda<D> {
     }
 
     fn launch(&self, call: &Call) -> Result<()> {
-        let kernel = call.kernel.name;
-        let fail = |why: String| Err(Error::Launch { kernel, why });
-        if call.buffers.len() != call.kernel.bindings.len() {
-            return fail(format!("takes {} buffers, was given {}", call.kernel.bindings.len(), call.buffers.len()));
-        }
-        let Some((module, planner)) = table().get(kernel) else {
-            return fail("unknown to the cuda backend".into());
+        let Some((_, planner)) = table().get(call.kernel.name) else {
+            return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the cuda backend".into() });
         };
-        let mut addresses = [0u64; 12];
-        for (address, buffer) in addresses.iter_mut().zip(call.buffers) {
-            *address = memory(buffer)?.address();
-        }
-        let plan = planner(call.params, call.geometry, &self.chip);
-        let mut slot = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let scratch = self.scratch(&mut slot, plan.scratch)?;
-        for step in plan.steps.iter() {
-            let mut values = [0u64; 20];
-            let mut arguments = [std::ptr::null_mut::<c_void>(); 20];
-            for ((arg, value), argument) in step.args.iter().zip(&mut values).zip(&mut arguments) {
-                *value = match *arg {
-                    Arg::Params => 0,
-                    Arg::Buffer(i) => addresses[i as usize],
-                    Arg::Scratch(word) => scratch + 4 * u64::from(word),
-                    Arg::Word(word) => word.into(),
-                };
-                // A u32 is the first half of the value: both sides are little-endian.
-                *argument = match arg {
-                    Arg::Params => call.params.as_ptr().cast_mut().cast(),
-                    _ => (value as *mut u64).cast(),
-                };
-            }
-            // SAFETY: the family's planner names the arguments of its function in order (every kernel
-            // is tested so); the buffers live as long as the call, and memory given back later is
-            // reused or freed in launch order.
-            unsafe { self.driver.launch(module, step, &mut arguments[..step.args.len()])? };
-        }
-        Ok(())
+        // SAFETY: the family's own plan; that it fits its functions is tested for every kernel.
+        unsafe { self.launch_as(call, &planner(call.params, call.geometry, &self.chip)) }
     }
 
     fn sync(&self) -> Result<()> {

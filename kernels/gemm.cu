@@ -1,0 +1,430 @@
+// Dense products: out[b,i,j] = activation((sum_k a[b,i,k] b[b,k,j] + bias[j]) + residual[b,i,j]).
+// Mirror of src/reference/gemm.rs; params and buffers are those of src/kernel/gemm.rs.
+//
+// Buffers: a [m, k] and b [k, n] through strides, one matrix per product; bias [n]; residual and out
+// [products, m, n], contiguous; partial, scratch for `gemm_finish`.
+// Order of sums: k in chunks of 256; within a chunk one fma chain per output element from +0 in
+// ascending k; the chunks' totals added in ascending order, the first one taken as it is.
+//
+// A block computes a tile of BM x BN outputs, each thread TM x TN of them in registers. Steps of BK
+// along k pass through shared memory, both operands lying there with k as the slow axis, so that a
+// thread reads its rows and columns as vectors. Copies run STAGES - 1 steps ahead (cp.async on
+// sm_80 and later). Whatever the strides, a tile is copied element by element with lanes along the
+// axis that is contiguous, or in pieces of 16 bytes where that axis is not k and all is aligned.
+// The running totals of the chunks stay in shared memory: they are touched once in 256 steps of k.
+//
+// Small grids are cut along k as well (split-k): a block then computes some chunks and writes each
+// total to scratch, and `gemm_finish` adds them in order. The sequence of roundings is the same.
+//
+// Geometry: x = tiles, columns fastest; y = parts of k; z = products (striding).
+// Cost: 2 m n k operations; per step of BK a block reads (BM + BN) BK elements.
+#include "epilogue.cuh"
+
+struct Operand {
+    i32 batch[4];
+    i32 row;
+    i32 col;
+    u32 offset;
+};
+struct GemmParams {
+    u32 batch[4];
+    u32 m;
+    u32 n;
+    u32 k;
+    Operand a;
+    Operand b;
+    u32 residual;
+    u32 residual_offset;
+    Epilogue epilogue;
+};
+static_assert(sizeof(GemmParams) == 108, "kernel::gemm::GemmParams");
+
+// How an operand is copied; bits of the plan's word (src/cuda/gemm.rs): `a` in bits 0-1, `b` in 2-3.
+#define LANES_ALONG_ROWS 0u  // lanes along m (or n)
+#define LANES_ALONG_K 1u
+#define PIECES 2u  // 16 bytes at a time, along m (or n)
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+__device__ __forceinline__ u32 shared_address(const float *p) { return (u32)__cvta_generic_to_shared(p); }
+__device__ __forceinline__ void copy_element(float *to, const float *from) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to)), "l"(from));
+}
+__device__ __forceinline__ void copy_piece(float *to, const float *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from));
+}
+// Only the first `count` elements exist; the others become 0.
+__device__ __forceinline__ void copy_part(float *to, const float *from, u32 count) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(4 * count));
+}
+__device__ __forceinline__ void copies_end_group() { asm volatile("cp.async.commit_group;"); }
+// Waits until at most GROUPS groups are under way.
+template <int GROUPS>
+__device__ __forceinline__ void copies_wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
+}
+#else
+__device__ __forceinline__ void copy_element(float *to, const float *from) { *to = *from; }
+__device__ __forceinline__ void copy_part(float *to, const float *from, u32 count) {
+    for (u32 i = 0; i < count; ++i) to[i] = from[i];
+}
+__device__ __forceinline__ void copy_piece(float *to, const float *from) { copy_part(to, from, 4); }
+__device__ __forceinline__ void copies_end_group() {}
+template <int GROUPS>
+__device__ __forceinline__ void copies_wait() {}
+#endif
+
+// Index of element 0, 0 of product `b`.
+__device__ __forceinline__ i64 start(const Operand &o, const u32 *shape, u32 b) {
+    i64 at = o.offset;
+#pragma unroll
+    for (int d = 3; d >= 0; --d) {
+        if (shape[d] == 1) continue;
+        u32 rest = b / shape[d];
+        at += (i64)(b - rest * shape[d]) * o.batch[d];
+        b = rest;
+    }
+    return at;
+}
+
+// Copies steps of ROWS x BK elements of an operand into shared memory, as [k][row].
+template <int ROWS, int BK, int THREADS>
+struct Copier {
+    static constexpr int STRIDE = ROWS + 4;
+    static constexpr int K_LANES = 8;
+    static constexpr int K_ROWS = THREADS / K_LANES;
+    static constexpr int FLAT = THREADS / ROWS;
+    static constexpr int PIECE = THREADS / (ROWS / 4);
+
+    // This thread's first element of the next step.
+    const float *from;
+    i64 row_stride, k_stride;
+    // Its place in a step, and how many rows from there on exist.
+    u32 row, k;
+    i32 rows;
+    u32 mode;
+
+    __device__ __forceinline__ void begin(
+        const float *origin, i64 row_stride_, i64 k_stride_, u32 rows_, u32 mode_) {
+        row_stride = row_stride_;
+        k_stride = k_stride_;
+        mode = mode_;
+        u32 t = threadIdx.x;
+        if (mode == LANES_ALONG_K) {
+            row = t / K_LANES;
+            k = t % K_LANES;
+        } else if (mode == PIECES) {
+            row = t % (ROWS / 4) * 4;
+            k = t / (ROWS / 4);
+        } else {
+            row = t % ROWS;
+            k = t / ROWS;
+        }
+        rows = (i32)rows_ - (i32)row;
+        from = origin + row * row_stride + k * k_stride;
+    }
+
+    // EDGE: rows past `rows` and k from `depth` on do not exist. They are left as they are: what
+    // they spoil is not written, and no chain runs past the end of k.
+    template <bool EDGE>
+    __device__ __forceinline__ void step(float *tile, u32 depth) {
+        float *to = tile + k * STRIDE + row;
+        if (mode == LANES_ALONG_K) {
+#pragma unroll
+            for (int j = 0; j < BK / K_LANES; ++j) {
+                const float *at = from + j * K_LANES * k_stride;
+#pragma unroll
+                for (int i = 0; i < ROWS / K_ROWS; ++i) {
+                    if (!EDGE || (i * K_ROWS < rows && k + j * K_LANES < depth))
+                        copy_element(to + j * K_LANES * STRIDE + i * K_ROWS, at);
+                    at += K_ROWS * row_stride;
+                }
+            }
+        } else if (mode == PIECES) {
+            const float *at = from;
+#pragma unroll
+            for (int j = 0; j < (BK + PIECE - 1) / PIECE; ++j) {
+                if (PIECE * (j + 1) > BK && k + j * PIECE >= BK) break;
+                if (!EDGE)
+                    copy_piece(to + j * PIECE * STRIDE, at);
+                else if (rows > 0 && k + j * PIECE < depth)
+                    copy_part(to + j * PIECE * STRIDE, at, rows < 4 ? rows : 4);
+                at += PIECE * k_stride;
+            }
+        } else {
+            const float *at = from;
+#pragma unroll
+            for (int j = 0; j < BK / FLAT; ++j) {
+                if (!EDGE || (rows > 0 && k + j * FLAT < depth)) copy_element(to + j * FLAT * STRIDE, at);
+                at += FLAT * k_stride;
+            }
+        }
+        from += BK * k_stride;
+    }
+};
+
+// V consecutive floats of shared memory.
+template <int V>
+__device__ __forceinline__ void read_vector(float *to, const float *from) {
+    if (V == 4) {
+        float4 v = *reinterpret_cast<const float4 *>(from);
+        to[0] = v.x, to[1 % V] = v.y, to[2 % V] = v.z, to[3 % V] = v.w;
+    } else if (V == 2) {
+        float2 v = *reinterpret_cast<const float2 *>(from);
+        to[0] = v.x, to[1 % V] = v.y;
+    } else {
+        to[0] = from[0];
+    }
+}
+template <int V>
+__device__ __forceinline__ void write_vector(float *to, const float *from) {
+    if (V == 4)
+        *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1 % V], from[2 % V], from[3 % V]);
+    else if (V == 2)
+        *reinterpret_cast<float2 *>(to) = make_float2(from[0], from[1 % V]);
+    else
+        to[0] = from[0];
+}
+
+// The sums along k of one tile per block. WARPS_M x WARPS_N warps; the lanes of a warp are 4 x 8.
+template <int WARPS_M, int WARPS_N, int TM, int TN, int BK_, int STAGES_>
+struct Tile {
+    static constexpr int BK = BK_, STAGES = STAGES_;
+    static constexpr int THREADS = 32 * WARPS_M * WARPS_N;
+    static constexpr int WM = 4 * TM, WN = 8 * TN;
+    static constexpr int BM = WARPS_M * WM, BN = WARPS_N * WN;
+    // Rows and columns of a thread come in vectors of up to 4 elements.
+    static constexpr int VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4;
+    typedef Copier<BM, BK, THREADS> CopyA;
+    typedef Copier<BN, BK, THREADS> CopyB;
+    static constexpr int STEP_A = BK * CopyA::STRIDE, STEP = STEP_A + BK * CopyB::STRIDE;
+    static constexpr int TOTAL_STRIDE = BN + 4;
+    // Words of shared memory; src/cuda/gemm.rs says the same.
+    static constexpr int SHARED_WORDS = STAGES * STEP + BM * TOTAL_STRIDE;
+
+    float acc[TM][TN];
+    // This thread's first row and column of the tile.
+    u32 row, col;
+
+    __device__ __forceinline__ Tile() {
+        u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        // A quarter of a warp reads two vectors of rows and four of columns: no bank conflicts.
+        u32 lane_m = (lane & 1) | (lane >> 4) << 1, lane_n = lane >> 1 & 7;
+        row = warp / WARPS_N * WM + lane_m * VM;
+        col = warp % WARPS_N * WN + lane_n * VN;
+        clear();
+    }
+
+    __device__ __forceinline__ void clear() {
+#pragma unroll
+        for (int i = 0; i < TM; ++i)
+#pragma unroll
+            for (int j = 0; j < TN; ++j) acc[i][j] = 0.0f;
+    }
+
+    // Row i of this thread, in the tile.
+    __device__ __forceinline__ u32 row_of(int i) const { return row + i / VM * (4 * VM) + i % VM; }
+    // First column of its j-th vector.
+    __device__ __forceinline__ u32 col_of(int j) const { return col + j * (8 * VN); }
+
+    __device__ __forceinline__ void read(float *x, float *y, const float *step, int k) const {
+        const float *rows = step + k * CopyA::STRIDE + row, *cols = step + STEP_A + k * CopyB::STRIDE + col;
+#pragma unroll
+        for (int i = 0; i < TM / VM; ++i) read_vector<VM>(x + i * VM, rows + i * (4 * VM));
+#pragma unroll
+        for (int j = 0; j < TN / VN; ++j) read_vector<VN>(y + j * VN, cols + j * (8 * VN));
+    }
+    __device__ __forceinline__ void multiply(const float *x, const float *y) {
+#pragma unroll
+        for (int i = 0; i < TM; ++i)
+#pragma unroll
+            for (int j = 0; j < TN; ++j) acc[i][j] = __fmaf_rn(x[i], y[j], acc[i][j]);
+    }
+
+    // A whole step of BK along k.
+    __device__ __forceinline__ void whole_step(const float *step) {
+        float x[2][TM], y[2][TN];
+        read(x[0], y[0], step, 0);
+#pragma unroll
+        for (int k = 0; k < BK; ++k) {
+            if (k + 1 < BK) read(x[(k + 1) % 2], y[(k + 1) % 2], step, k + 1);
+            multiply(x[k % 2], y[k % 2]);
+        }
+    }
+    // The last step, of `depth` < BK. A zero in place of what is missing would turn -0 into +0.
+    __device__ __forceinline__ void part_step(const float *step, u32 depth) {
+#pragma unroll 1
+        for (u32 k = 0; k < depth; ++k) {
+            float x[TM], y[TN];
+            read(x, y, step, k);
+            multiply(x, y);
+        }
+    }
+
+    // totals = acc, or totals + acc.
+    __device__ __forceinline__ void fold(float *totals, bool first) {
+#pragma unroll
+        for (int i = 0; i < TM; ++i)
+#pragma unroll
+            for (int j = 0; j < TN / VN; ++j) {
+                float *at = totals + row_of(i) * TOTAL_STRIDE + col_of(j);
+                if (!first) {
+                    float sum[VN];
+                    read_vector<VN>(sum, at);
+#pragma unroll
+                    for (int v = 0; v < VN; ++v) acc[i][j * VN + v] = __fadd_rn(sum[v], acc[i][j * VN + v]);
+                }
+                write_vector<VN>(at, acc[i] + j * VN);
+            }
+        clear();
+    }
+
+    // One chunk's totals to scratch, whose rows hold `stride` elements, a multiple of 4.
+    __device__ __forceinline__ void put(float *partial, u32 stride, u32 rows, u32 cols) {
+#pragma unroll
+        for (int i = 0; i < TM; ++i) {
+            float *at = partial + (u64)row_of(i) * stride;
+#pragma unroll
+            for (int j = 0; j < TN / VN; ++j)
+                if (row_of(i) < rows && col_of(j) < cols) write_vector<VN>(at + col_of(j), acc[i] + j * VN);
+        }
+        clear();
+    }
+};
+
+// The epilogue of one element: the sum, its column, its index in the output.
+__device__ __forceinline__ float finished(
+    const GemmParams &p, const float *bias, const float *residual, float sum, u32 j, u64 at) {
+    if (p.epilogue.bias) sum = __fadd_rn(sum, bias[(u64)p.epilogue.bias_offset + j]);
+    if (p.residual) sum = __fadd_rn(sum, residual[p.residual_offset + at]);
+    return activate(p.epilogue, sum);
+}
+
+template <class T>
+__device__ __forceinline__ void tile_kernel(
+    const GemmParams &p, const float *a, const float *b, const float *bias, const float *residual,
+    float *out, float *partial, u32 copies, u32 chunks_per_part) {
+    SHARED(float, shared);
+    float *totals = shared + T::STAGES * T::STEP;
+    u32 across = (p.n + T::BN - 1) / T::BN;
+    u32 first_row = blockIdx.x / across * T::BM, first_col = blockIdx.x % across * T::BN;
+    u32 rows = min(p.m - first_row, (u32)T::BM), cols = min(p.n - first_col, (u32)T::BN);
+    bool edge = rows < T::BM || cols < T::BN;
+    // This block's part of k.
+    bool parted = gridDim.y > 1;
+    u32 chunk = blockIdx.y * chunks_per_part;
+    u32 from = chunk * K_CHUNK;
+    u32 depth = parted ? min(p.k - from, chunks_per_part * K_CHUNK) : p.k;
+    u32 steps = depth / T::BK, rest = depth % T::BK;
+    u32 products = p.batch[0] * p.batch[1] * p.batch[2] * p.batch[3];
+    u32 partial_stride = (p.n + 3) & ~3u;
+
+    for (u32 product = blockIdx.z; product < products; product += gridDim.z) {
+        T tile;
+        typename T::CopyA copy_a;
+        typename T::CopyB copy_b;
+        copy_a.begin(a + start(p.a, p.batch, product) + (i64)first_row * p.a.row + (i64)from * p.a.col,
+                     p.a.row, p.a.col, rows, copies & 3);
+        copy_b.begin(b + start(p.b, p.batch, product) + (i64)first_col * p.b.col + (i64)from * p.b.row,
+                     p.b.col, p.b.row, cols, copies >> 2 & 3);
+        // Step s, if there is one; always ends a group.
+        auto copy = [&](u32 s, u32 slot) {
+            float *to = shared + slot * T::STEP;
+            if (s < steps && !edge) {
+                copy_a.template step<false>(to, T::BK);
+                copy_b.template step<false>(to + T::STEP_A, T::BK);
+            } else if (s * T::BK < depth) {
+                copy_a.template step<true>(to, depth - s * T::BK);
+                copy_b.template step<true>(to + T::STEP_A, depth - s * T::BK);
+            }
+            copies_end_group();
+        };
+        for (u32 s = 0; s + 1 < T::STAGES; ++s) copy(s, s);
+        u32 slot = 0, ahead = T::STAGES - 1;
+        bool first = true;
+        u32 total = steps + (rest != 0);
+#pragma unroll 1
+        for (u32 s = 0; s < total; ++s) {
+            copies_wait<T::STAGES - 2>();
+            __syncthreads();
+            copy(s + T::STAGES - 1, ahead);
+            if (s < steps)
+                tile.whole_step(shared + slot * T::STEP);
+            else
+                tile.part_step(shared + slot * T::STEP, rest);
+            slot = slot + 1 == T::STAGES ? 0 : slot + 1;
+            ahead = ahead + 1 == T::STAGES ? 0 : ahead + 1;
+            if ((s + 1) % (K_CHUNK / T::BK) != 0 && s + 1 != total) continue;
+            if (parted) {
+                u64 at = ((u64)chunk * products + product) * p.m + first_row;
+                tile.put(partial + at * partial_stride + first_col, partial_stride, rows, cols);
+                ++chunk;
+            } else {
+                tile.fold(totals, first);
+                first = false;
+            }
+        }
+        if (!parted) {
+            if (total == 0) tile.fold(totals, true);
+            __syncthreads();
+#pragma unroll 1
+            for (u32 e = threadIdx.x; e < T::BM * T::BN; e += T::THREADS) {
+                u32 i = e / T::BN, j = e % T::BN;
+                if (i >= rows || j >= cols) continue;
+                u64 at = ((u64)product * p.m + first_row + i) * p.n + first_col + j;
+                out[at] = finished(p, bias, residual, totals[i * T::TOTAL_STRIDE + j], first_col + j, at);
+            }
+        }
+        // The next product overwrites the steps and the totals.
+        __syncthreads();
+    }
+}
+
+#define TILE_KERNEL(name, blocks, ...)                                                            \
+    KERNEL __launch_bounds__(Tile<__VA_ARGS__>::THREADS, blocks)                                  \
+    name(const GemmParams p, const float *__restrict__ a, const float *__restrict__ b,            \
+         const float *__restrict__ bias, const float *__restrict__ residual, float *__restrict__ out, \
+         float *__restrict__ partial, u32 copies, u32 chunks_per_part) {                          \
+        tile_kernel<Tile<__VA_ARGS__>>(p, a, b, bias, residual, out, partial, copies, chunks_per_part); \
+    }                                                                                             \
+    ENTRY(name)
+
+// Rows x columns of the tile; blocks per multiprocessor; warps, elements per thread, BK, STAGES.
+TILE_KERNEL(gemm_128x128, 2, 4, 2, 8, 8, 16, 2)
+TILE_KERNEL(gemm_64x128, 4, 2, 2, 8, 8, 16, 2)
+TILE_KERNEL(gemm_64x64, 4, 2, 2, 8, 4, 16, 3)
+TILE_KERNEL(gemm_32x64, 4, 2, 2, 4, 4, 16, 4)
+TILE_KERNEL(gemm_32x32, 4, 2, 2, 4, 2, 32, 4)
+TILE_KERNEL(gemm_64x16, 4, 4, 1, 4, 2, 32, 3)
+TILE_KERNEL(gemm_16x64, 4, 1, 4, 4, 2, 32, 3)
+
+// Adds the chunks' totals that the tile kernels left in scratch: partial[chunk][product][m][stride],
+// stride = n rounded up to a multiple of 4. A thread takes four columns.
+KERNEL __launch_bounds__(256) gemm_finish(
+    const GemmParams p, const float *__restrict__ bias, const float *__restrict__ residual,
+    float *__restrict__ out, const float *__restrict__ partial) {
+    u32 products = p.batch[0] * p.batch[1] * p.batch[2] * p.batch[3];
+    u32 chunks = (p.k + K_CHUNK - 1) / K_CHUNK;
+    u32 pieces = (p.n + 3) / 4;
+    u64 rows = (u64)products * p.m;
+    u64 apart = rows * pieces;
+    SWEEP(e, apart) {
+        u64 row = e / pieces;
+        u32 col = (u32)(e - row * pieces) * 4;
+        const float *at = partial + e * 4;
+        float sum[4], next[4];
+        read_vector<4>(sum, at);
+#pragma unroll 4
+        for (u32 c = 1; c < chunks; ++c) {
+            read_vector<4>(next, at + c * apart * 4);
+#pragma unroll
+            for (int v = 0; v < 4; ++v) sum[v] = __fadd_rn(sum[v], next[v]);
+        }
+        u64 to = row * p.n + col;
+#pragma unroll 1
+        for (u32 v = 0; v < 4 && col + v < p.n; ++v) {
+            float x = v == 0 ? sum[0] : v == 1 ? sum[1] : v == 2 ? sum[2] : sum[3];
+            out[to + v] = finished(p, bias, residual, x, col + v, to + v);
+        }
+    }
+}
+ENTRY(gemm_finish)

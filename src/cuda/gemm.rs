@@ -1,0 +1,173 @@
+//! Launches of `kernel::gemm`: which tile, and into how many parts k is cut.
+
+use super::plan::{Arg, ArgList, Chip, Plan, Planner, Step};
+use crate::kernel::gemm::*;
+use crate::kernel::{Kernel, params};
+
+pub static KERNELS: [(&Kernel, Planner); 1] = [(&GEMM, gemm)];
+
+/// A tile kernel of `kernels/gemm.cu`; the numbers are those of its template.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    pub function: &'static str,
+    /// Rows and columns of the output that a block computes.
+    pub rows: u32,
+    pub cols: u32,
+    /// Threads of a block.
+    threads: u32,
+    /// Steps along k: their length, and how many lie in shared memory.
+    step: u32,
+    stages: u32,
+    /// Instructions that a thread issues per element of k.
+    issues: u32,
+}
+
+pub const TILES: [Tile; 7] = [
+    tile("gemm_128x128", [128, 128], 256, [16, 2], 70),
+    tile("gemm_64x128", [64, 128], 128, [16, 2], 71),
+    tile("gemm_64x64", [64, 64], 128, [16, 3], 37),
+    tile("gemm_32x64", [32, 64], 128, [16, 4], 20),
+    tile("gemm_32x32", [32, 32], 128, [32, 4], 12),
+    tile("gemm_64x16", [64, 16], 128, [32, 3], 12),
+    tile("gemm_16x64", [16, 64], 128, [32, 3], 12),
+];
+
+const fn tile(
+    function: &'static str,
+    [rows, cols]: [u32; 2],
+    threads: u32,
+    [step, stages]: [u32; 2],
+    issues: u32,
+) -> Tile {
+    Tile { function, rows, cols, threads, step, stages, issues }
+}
+
+impl Tile {
+    /// Bytes of shared memory. The chunks' running totals lie there, unless they go to scratch.
+    fn shared(&self, parted: bool) -> u32 {
+        let steps = self.stages * self.step * (self.rows + self.cols + 8);
+        let totals = if parted { 0 } else { self.rows * (self.cols + 4) };
+        4 * (steps + totals)
+    }
+
+    fn tiles(&self, p: &GemmParams) -> u64 {
+        u64::from(p.m.div_ceil(self.rows)) * u64::from(p.n.div_ceil(self.cols))
+    }
+}
+
+/// A tile, and the chunks of k that a block computes; all of them: k is not cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    pub tile: Tile,
+    pub chunks_per_part: u32,
+}
+
+fn chunks(p: &GemmParams) -> u32 {
+    p.k.div_ceil(K_CHUNK as u32)
+}
+
+impl Choice {
+    fn parts(&self, p: &GemmParams) -> u32 {
+        chunks(p).div_ceil(self.chunks_per_part).max(1)
+    }
+
+    /// Words of scratch memory: every chunk's totals.
+    fn scratch(&self, p: &GemmParams) -> u64 {
+        match self.parts(p) {
+            1 => 0,
+            _ => u64::from(chunks(p)) * p.products() as u64 * u64::from(p.m) * u64::from(p.n.next_multiple_of(4)),
+        }
+    }
+
+    /// Expected time in cycles of the chip, for comparison only.
+    fn cycles(&self, p: &GemmParams, chip: &Chip) -> u64 {
+        let parts = self.parts(p);
+        let multiprocessors = u64::from(chip.multiprocessors.max(1));
+        let blocks = self.tile.tiles(p) * p.products() as u64 * u64::from(parts);
+        let depth = u64::from(p.k.min(self.chunks_per_part * K_CHUNK as u32)).max(32);
+        // A multiprocessor issues four instructions per cycle; one block alone hides less of its
+        // latency.
+        let issues = u64::from(self.tile.issues * (self.tile.threads / 32)) * depth / 4;
+        let deepest = blocks.div_ceil(multiprocessors);
+        let alone = if deepest == 1 { issues / 4 } else { 0 };
+        let tail = match parts {
+            1 => 0,
+            // Another launch, and the totals written and read again.
+            _ => 3000 + self.scratch(p) * 8 / (multiprocessors * 12),
+        };
+        deepest * issues + alone + tail + 1000
+    }
+
+    /// The launches.
+    pub fn plan(&self, p: &GemmParams) -> Plan {
+        let parts = self.parts(p);
+        let parted = parts > 1;
+        let products = p.products() as u32;
+        let copies = copies(&p.a, p.a.row, p.a.col, &p.batch) | copies(&p.b, p.b.col, p.b.row, &p.batch) << 2;
+        let blocks = self.tile.tiles(p) as u32;
+        let step = Step::new(self.tile.function, 5, blocks)
+            .shaped([blocks, parts, products.min(65535)], [self.tile.threads, 1, 1])
+            .shared(self.tile.shared(parted))
+            .arg(Arg::Scratch(0))
+            .arg(Arg::Word(copies))
+            .arg(Arg::Word(self.chunks_per_part));
+        let plan = Plan::one(step);
+        if !parted {
+            return plan;
+        }
+        let pieces = u64::from(products) * u64::from(p.m) * u64::from(p.n.div_ceil(4));
+        let blocks = pieces.div_ceil(FINISH_THREADS.into()).min(1 << 20) as u32;
+        let args = [Arg::Params, Arg::Buffer(2), Arg::Buffer(3), Arg::Buffer(4), Arg::Scratch(0)];
+        let args = args.into_iter().fold(ArgList::new(), ArgList::with);
+        let finish =
+            Step { function: "gemm_finish", grid: [blocks, 1, 1], block: [FINISH_THREADS, 1, 1], shared: 0, args };
+        plan.then(finish).scratch(self.scratch(p) as usize)
+    }
+}
+
+const FINISH_THREADS: u32 = 128;
+
+/// Scratch memory that cutting k may cost, in words.
+const MAX_SCRATCH: u64 = 1 << 25;
+
+/// How an operand is copied to shared memory, given its strides along the output and along k:
+/// the words of `kernels/gemm.cu`.
+fn copies(operand: &Operand, along: i32, k: i32, batch: &[u32; 4]) -> u32 {
+    const LANES_ALONG_ROWS: u32 = 0;
+    const LANES_ALONG_K: u32 = 1;
+    const PIECES: u32 = 2;
+    let products = batch.iter().zip(&operand.batch).all(|(&n, &stride)| n == 1 || stride % 4 == 0);
+    if along == 1 && k % 4 == 0 && operand.offset % 4 == 0 && products {
+        PIECES
+    } else if k.unsigned_abs() < along.unsigned_abs() {
+        LANES_ALONG_K
+    } else {
+        LANES_ALONG_ROWS
+    }
+}
+
+/// Whatever can compute a product on a chip. Not empty, if the product is not.
+pub fn choices(p: &GemmParams, chip: &Chip) -> impl Iterator<Item = Choice> {
+    let (p, chip, chunks) = (*p, *chip, chunks(p).max(1));
+    TILES.into_iter().flat_map(move |tile| {
+        let cuts = [chunks, 1, 2, 3, 4, 6, 8];
+        let cuts = cuts.into_iter().enumerate().filter(move |&(i, cut)| i == 0 || cut < chunks);
+        cuts.map(move |(_, chunks_per_part)| Choice { tile, chunks_per_part }).filter(move |choice| {
+            choice.tile.shared(choice.parts(&p) > 1) <= chip.shared_per_block && choice.scratch(&p) <= MAX_SCRATCH
+        })
+    })
+}
+
+/// The choice that should be fastest.
+pub fn choose(p: &GemmParams, chip: &Chip) -> Choice {
+    let fallback = Choice { tile: TILES[4], chunks_per_part: chunks(p).max(1) };
+    choices(p, chip).min_by_key(|choice| choice.cycles(p, chip)).unwrap_or(fallback)
+}
+
+fn gemm(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: GemmParams = params(bytes);
+    if p.products() == 0 || p.m == 0 || p.n == 0 {
+        return Plan::nothing();
+    }
+    choose(&p, chip).plan(&p)
+}
