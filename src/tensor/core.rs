@@ -219,6 +219,11 @@ impl Tensor {
         self.0.variable || self.0.node.is_some()
     }
 
+    /// The row of the op table that made it and what went in, if it is on the tape.
+    pub fn made_by(&self) -> Option<(&Op, &[Tensor])> {
+        self.node().map(|node| (&node.op, node.inputs.as_slice()))
+    }
+
     pub(super) fn id(&self) -> u64 {
         self.0.id
     }

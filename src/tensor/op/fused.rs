@@ -49,6 +49,18 @@ pub enum Similarity {
     GaussianScale,
 }
 
+impl Similarity {
+    /// All of them.
+    pub const ALL: [Similarity; 6] = [
+        Similarity::Linear,
+        Similarity::Cubic,
+        Similarity::Gaussian,
+        Similarity::Laplacian,
+        Similarity::Distance,
+        Similarity::GaussianScale,
+    ];
+}
+
 impl MmdKernel {
     /// A function with the given scales (none needed by `Linear`, `Cubic`, `Distance`).
     pub fn new(similarity: Similarity, gammas: &[f32], device: &Device) -> Result<Self> {

@@ -27,8 +27,33 @@ use super::{Dtype, Tensor};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
+/// The enum with the names of its rows beside it.
+macro_rules! table {
+    ($(#[$about:meta])* pub enum Op {
+        $($(#[$doc:meta])* $row:ident $(($($inner:ty),*))? $({ $($field:ident: $kind:ty),* })?,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug)]
+        pub enum Op {
+            $($(#[$doc])* $row $(($($inner),*))? $({ $($field: $kind),* })?,)*
+        }
+
+        impl Op {
+            /// Every row, in the order of the table.
+            pub const ROWS: &[&str] = &[$(stringify!($row)),*];
+
+            /// The row, one of [`Op::ROWS`].
+            pub fn row(&self) -> &'static str {
+                match self {
+                    $(Op::$row { .. } => stringify!($row),)*
+                }
+            }
+        }
+    };
+}
+
+table! {
 /// What can be done to tensors. Shapes in brackets; `..` are leading axes.
-#[derive(Clone, Debug)]
 pub enum Op {
     // ---- elementwise ----
     /// `f(x)` with scalars `a`, `b`.
@@ -109,8 +134,19 @@ pub enum Op {
     /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u `[m, p]`, v `[n, p]`.
     MmdGrad { similarity: Similarity, skip_diagonal: bool },
 }
+}
 
 impl Op {
+    /// How often the row can be differentiated: 0 or 1 times, or 2 for twice and more. One time more
+    /// is `Error::NotDifferentiable`.
+    pub fn orders(&self) -> usize {
+        match self {
+            Op::ZinbGrad { .. } | Op::MmdGrad { .. } | Op::Unary { f: Unary::Trigamma, .. } => 0,
+            Op::Zinb(_) | Op::Mmd { .. } | Op::MmdSum { .. } | Op::Unary { f: Unary::Digamma, .. } => 1,
+            _ => 2,
+        }
+    }
+
     /// The row's name, for errors and prints.
     pub fn name(&self) -> &'static str {
         match self {
