@@ -26,11 +26,16 @@ macro_rules! accuracy {
             let keep = |x: f32| (6.103_515_6e-5..256.0).contains(&x.abs());
             $(sweep_where(stringify!($function), sweep::batch!($function), $oracle, 1, $bound, keep);)*
         }
-        /// All 2^32 arguments of every function.
-        #[test]
-        #[ignore = "half an hour of two cores"]
-        fn every_argument() {
-            $(sweep(stringify!($function), sweep::batch!($function), $oracle, 1, $bound);)*
+        /// All 2^32 arguments of one function: minutes of a core each.
+        mod every_argument {
+            use super::*;
+            $(
+                #[test]
+                #[ignore = "minutes"]
+                fn $test() {
+                    sweep(stringify!($function), sweep::batch!($function), $oracle, 1, $bound);
+                }
+            )*
         }
     };
 }
