@@ -14,4 +14,5 @@ mod sgld;
 mod shim;
 mod softmax;
 mod spmm;
+mod values;
 mod zinb;

@@ -1,6 +1,6 @@
 //! What a case is, and the inputs it is given.
 
-use crate::harness;
+use crate::values;
 use cytograd::Result;
 use cytograd::device::Device;
 use cytograd::tensor::op::Activation;
@@ -45,7 +45,7 @@ impl Case {
         let make = |(i, shape): (usize, &Vec<usize>)| {
             let n = shape.iter().product();
             let x = match (values, self.positive) {
-                (Values::Hostile, _) => harness::hostile(n, 11 + i as u32),
+                (Values::Hostile, _) => values::hostile(n, 11 + i as u32),
                 (Values::Smooth, true) => (0..n).map(|j| 0.5 + 2.0 * spread(j, n, i) / n as f32).collect(),
                 (Values::Smooth, false) => (0..n).map(|j| apart(spread(j, n, i) - (n as f32 - 1.0) / 2.0)).collect(),
             };

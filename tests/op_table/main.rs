@@ -8,8 +8,8 @@ mod elementwise;
 mod products;
 mod shapes;
 
-#[path = "../kernels/harness.rs"]
-mod harness;
+#[path = "../kernels/values.rs"]
+mod values;
 
 use case::{Case, Values, View, devices, key};
 use cytograd::device::Device;
@@ -108,7 +108,7 @@ fn evaluate(case: &Case, inputs: &[Tensor], differentiate: bool) -> Result<Vec<V
     let y = (case.f)(&variables)?;
     let mut results = vec![y.shape().iter().map(|&n| n as u32).collect(), words(&y)];
     if differentiate {
-        let ct = Tensor::from_slice(&harness::ordinary(y.numel(), 9), y.shape(), y.device())?;
+        let ct = Tensor::from_slice(&values::ordinary(y.numel(), 9), y.shape(), y.device())?;
         let grads = grad_with(&[&y], &[&ct], &variables.iter().collect::<Vec<_>>(), false)?;
         results.extend(grads.iter().map(words));
     }
