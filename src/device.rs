@@ -1,11 +1,13 @@
 //! Devices by name, and their memory: a backend with a pool that reuses its buffers.
 //!
-//! May use: `backend`, `reference`, `cpu`. Nothing above knows which backend it runs on.
+//! May use: `backend`, `reference`, `cpu`, `cuda`. Nothing above knows which backend it runs on.
 #![forbid(unsafe_code)]
 
 mod check;
+mod find;
 
 pub use check::{Check, self_check};
+pub use find::{Accelerator, accelerators};
 
 use crate::backend::{Backend, Buffer, Call};
 use crate::cpu::Cpu;
@@ -81,23 +83,23 @@ impl Device {
         Self::new(Box::new(Reference::new()))
     }
 
-    /// A device by name: `auto`, `cpu` or `reference`.
+    /// A device by name: `auto` (see [`Device::best`]), `cpu`, `reference`, `cuda` or `cuda:1`.
     ///
     /// # Errors
     /// `Error::Device` (exit code 3) for a device that this build or machine lacks.
     pub fn open(name: &str, threads: usize) -> Result<Self> {
         match name {
-            "auto" | "cpu" => Ok(Self::cpu(threads)),
+            "auto" => Ok(Self::best(threads).0),
+            "cpu" => Ok(Self::cpu(threads)),
             "reference" => Ok(Self::reference()),
-            other => {
-                let kind = other.split(':').next().unwrap_or(other);
-                let why = match kind {
-                    "cuda" | "wgpu" => format!("this build has no {kind} backend"),
-                    _ => "no such device".to_string(),
-                };
-                Err(Error::Device { device: other.into(), why, fix: "use --device cpu".into() })
-            }
+            other => find::open(other),
         }
+    }
+
+    /// The best device of this machine, with one line that says what it is: the first CUDA device,
+    /// else the CPU.
+    pub fn best(threads: usize) -> (Self, String) {
+        find::best(threads)
     }
 
     /// The backend's name.
@@ -129,7 +131,15 @@ impl Device {
                     }
                 }
                 pool.stats.allocations += 1;
-                self.inner.backend.alloc(class)?
+                match self.inner.backend.alloc(class) {
+                    // As for a limit.
+                    Err(Error::OutOfMemory { .. }) if pool.stats.pooled > 0 => {
+                        pool.free.clear();
+                        pool.stats.pooled = 0;
+                        self.inner.backend.alloc(class)?
+                    }
+                    other => other?,
+                }
             }
         };
         pool.stats.live += class;
@@ -334,7 +344,7 @@ mod tests {
 
     #[test]
     fn missing_devices_are_device_errors() {
-        for name in ["cuda", "cuda:3", "wgpu", "tpu"] {
+        for name in ["cuda:99", "cuda:x", "wgpu", "tpu"] {
             let error = Device::open(name, 1).expect_err("no such device here");
             assert_eq!(error.exit_code(), 3);
             assert!(error.to_string().contains("--device cpu"), "{error}");

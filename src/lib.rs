@@ -8,7 +8,7 @@
 //! 5  nn            layers, initialisers, losses, distributions, optimisers, schedules, sampler
 //!    analysis      pca, neighbors, harmony, mapping, metrics, lisi, evaluation, conformal
 //! 4  tensor        shapes and views, the op table, derivative rules, grad
-//! 3  device        "cpu", "reference" -> a backend and its memory pool
+//! 3  device        "cpu", "cuda:0", "reference" -> a backend and its memory pool
 //! 2  reference     every kernel as a plain loop: the specification
 //!    cpu           the same kernels, fast, the same bits
 //!    cuda          the same kernels on NVIDIA devices, the same bits

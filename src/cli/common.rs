@@ -11,7 +11,7 @@ pub struct Common {
     /// Number of threads [default: what affinity and control group allow]; no result depends on it
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Where to compute: auto, cpu (cuda[:N] and wgpu where this build has them)
+    /// Where to compute: cpu, cuda, cuda:1 (the second one), or auto, the best there is
     #[arg(long, global = true, value_name = "NAME", default_value = "auto")]
     device: String,
     /// Seed of all random numbers; the same seed gives the same bits
@@ -64,7 +64,15 @@ impl Common {
     /// # Errors
     /// `Error::Device` if there is none.
     pub fn device(&self) -> Result<Device> {
-        let device = Device::open(&self.device, self.threads())?;
+        let device = if self.device == "auto" {
+            let (device, line) = Device::best(self.threads());
+            if self.verbose || (!self.quiet && device.name() != "cpu") {
+                eprintln!("device: {line}");
+            }
+            device
+        } else {
+            Device::open(&self.device, self.threads())?
+        };
         if let Some(bytes) = self.memory {
             device.set_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
         }

@@ -2,61 +2,112 @@
 
 use super::{Session, output};
 use crate::cpu::simd::{self, Level};
-use crate::device::{Device, self_check};
+use crate::device::{Check, Device, accelerators, self_check};
 use crate::error::{Error, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// List the backends, check that they return exact bits, show memory
 #[derive(clap::Args)]
 pub struct Args {}
 
+/// One device, checked.
+struct Row {
+    name: String,
+    /// What it is, in words.
+    what: String,
+    /// Total bytes, and those that are free if known.
+    memory: Option<(u64, Option<u64>)>,
+    /// More fields of its JSON.
+    more: Value,
+    /// The self-check, or why it could not be run.
+    checks: std::result::Result<Vec<Check>, String>,
+}
+
+impl Row {
+    fn strict(&self) -> bool {
+        self.checks.as_ref().is_ok_and(|checks| checks.iter().all(|check| check.wrong == 0))
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "name": self.name,
+            "memory": self.memory.map(|(total, available)| json!({ "bytes": total, "available": available })),
+            "strict": self.strict(),
+        });
+        for (key, field) in self.more.as_object().into_iter().flatten() {
+            value[key] = field.clone();
+        }
+        match &self.checks {
+            Ok(checks) => {
+                let row =
+                    |c: &Check| json!({ "what": c.what, "elements": c.elements, "wrong": c.wrong, "first": c.first });
+                value["checks"] = checks.iter().map(row).collect();
+            }
+            Err(why) => value["failed"] = json!(why),
+        }
+        value
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{:6} {}\n", self.name, self.what);
+        if let Some((total, available)) = self.memory {
+            let available = available.map_or(String::new(), |bytes| format!(", {} available", output::bytes(bytes)));
+            text += &format!("       memory {}{available}\n", output::bytes(total));
+        }
+        match &self.checks {
+            Ok(checks) => {
+                let elements: usize = checks.iter().map(|check| check.elements).sum();
+                let verdict = if self.strict() { "passed" } else { "FAILED" };
+                text += &format!("       strict self-check {verdict}: {} kernels, {elements} elements\n", checks.len());
+                for check in checks.iter().filter(|check| check.wrong > 0) {
+                    let first = check.first.as_deref().unwrap_or_default();
+                    text += &format!("       {}: {} of {} wrong, {first}\n", check.what, check.wrong, check.elements);
+                }
+            }
+            Err(why) => text += &format!("       not usable: {why}\n"),
+        }
+        text
+    }
+}
+
 pub fn run(_: &Args, session: &mut Session) -> Result<()> {
     let threads = session.common.threads();
-    let device = Device::cpu(threads);
-    let checks = self_check(&device)?;
-    let wrong: Vec<_> = checks.iter().filter(|check| check.wrong > 0).collect();
-    let elements: usize = checks.iter().map(|check| check.elements).sum();
-    let memory = memory();
-    let missing: Vec<(&str, String)> = ["cuda", "wgpu"]
-        .into_iter()
-        .filter_map(|name| Device::open(name, threads).err().map(|e| (name, why(&e))))
-        .collect();
+    let mut rows = vec![Row {
+        name: "cpu".into(),
+        what: format!("{threads} threads, {}", simd_name()),
+        memory: memory().map(|(total, available)| (total, Some(available))),
+        more: json!({ "threads": threads, "simd": simd_name() }),
+        checks: Ok(self_check(&Device::cpu(threads))?),
+    }];
+    let (present, absent) = accelerators();
+    for found in present {
+        let checks = Device::open(&found.name, threads).and_then(|device| self_check(&device));
+        rows.push(Row {
+            what: format!("{}, capability {}, driver {}", found.model, found.capability, found.driver),
+            memory: Some((found.memory, None)),
+            more: json!({ "model": found.model, "capability": found.capability, "driver": found.driver }),
+            checks: checks.map_err(|e| why(&e)),
+            name: found.name,
+        });
+    }
     if session.common.json {
         output::print_json(&json!({
-            "devices": [{
-                "name": "cpu",
-                "threads": threads,
-                "simd": simd_name(),
-                "memory": memory.map(|(total, available)| json!({ "bytes": total, "available": available })),
-                "strict": wrong.is_empty(),
-                "checks": checks.iter().map(|c| json!({
-                    "what": c.what, "elements": c.elements, "wrong": c.wrong, "first": c.first,
-                })).collect::<Vec<_>>(),
-            }],
-            "absent": missing.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
+            "devices": rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "absent": absent.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect::<Vec<_>>(),
         }))?;
     } else {
-        let mut text = format!("cpu    {threads} threads, {}\n", simd_name());
-        if let Some((total, available)) = memory {
-            text += &format!("       memory {}, {} available\n", output::bytes(total), output::bytes(available));
-        }
-        let verdict = if wrong.is_empty() { "passed" } else { "FAILED" };
-        text += &format!("       strict self-check {verdict}: {} kernels, {elements} elements\n", checks.len());
-        for check in &wrong {
-            let first = check.first.as_deref().unwrap_or_default();
-            text += &format!("       {}: {} of {} wrong, {first}\n", check.what, check.wrong, check.elements);
-        }
-        for (name, why) in &missing {
-            text += &format!("{name}   {why}\n");
+        let mut text: String = rows.iter().map(Row::text).collect();
+        for (name, why) in &absent {
+            text += &format!("{name:6} {why}\n");
         }
         output::print(&text)?;
     }
-    match wrong.first() {
+    match rows.iter().find(|row| row.checks.is_ok() && !row.strict()) {
         None => Ok(()),
-        Some(check) => Err(Error::Device {
-            device: "cpu".into(),
-            why: format!("kernel {} does not return the bits of the specification", check.what),
-            fix: "report this with the output of `cytograd devices`".into(),
+        Some(row) => Err(Error::Device {
+            device: row.name.clone(),
+            why: "its kernels do not return the bits of the specification".into(),
+            fix: "do not use it, and report this with the output of `cytograd devices`".into(),
         }),
     }
 }

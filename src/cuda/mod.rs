@@ -3,6 +3,7 @@
 //! May use: `error`, `kernel`, `backend`. The kernels are `kernels/FAMILY.cu`; here, one file per
 //! family says how a call becomes launches ([`plan`]), and [`Cuda`] runs them on a [`driver`].
 
+pub mod device;
 pub mod driver;
 pub mod gather;
 pub mod gemm;
@@ -18,20 +19,52 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, OnceLock};
 
-/// Kernels by the module (`kernels/MODULE.cu`) that holds their functions.
-static FAMILIES: &[(&str, &[(&Kernel, Planner)])] = &[
+/// A kernel file: its planners and its PTX by target.
+pub struct Family {
+    /// `kernels/MODULE.cu`
+    pub module: &'static str,
+    pub kernels: &'static [(&'static Kernel, Planner)],
+    /// Target (`"70"`: from capability 7.0 on; `"90a"`: 9.0 alone) and text, in ascending order.
+    pub images: &'static [(&'static str, &'static str)],
+}
+
+macro_rules! family {
+    ($module:ident, $($target:literal)+) => {
+        Family {
+            module: stringify!($module),
+            kernels: &$module::KERNELS,
+            images: &[$((
+                $target,
+                include_str!(concat!("../../kernels/ptx/", stringify!($module), ".sm_", $target, ".ptx")),
+            )),+],
+        }
+    };
+}
+
+/// All families. The targets are those of the line `// targets:` in the kernel file, 70 without one.
+pub static FAMILIES: &[Family] = &[
     // One line per family.
-    ("gather", &gather::KERNELS),
-    ("gemm", &gemm::KERNELS),
-    ("spmm", &spmm::KERNELS),
+    family!(gather, "70"),
+    family!(gemm, "70"),
+    family!(spmm, "70"),
 ];
+
+/// The PTX of a module for a capability: of the last target that it covers.
+pub fn image(module: &str, capability: (u32, u32)) -> Option<&'static str> {
+    let family = FAMILIES.iter().find(|family| family.module == module)?;
+    let covers = |target: &str| match target.strip_suffix('a') {
+        Some(exact) => exact.parse() == Ok(capability.0 * 10 + capability.1),
+        None => target.parse::<u32>().is_ok_and(|least| capability.0 * 10 + capability.1 >= least),
+    };
+    family.images.iter().rfind(|(target, _)| covers(target)).map(|(_, text)| *text)
+}
 
 /// The module and the planner of every kernel, by name.
 fn table() -> &'static HashMap<&'static str, (&'static str, Planner)> {
     static TABLE: OnceLock<HashMap<&'static str, (&'static str, Planner)>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let rows = FAMILIES.iter().flat_map(|(module, kernels)| kernels.iter().map(move |row| (module, row)));
-        rows.map(|(module, (kernel, planner))| (kernel.name, (*module, *planner))).collect()
+        let rows = FAMILIES.iter().flat_map(|family| family.kernels.iter().map(|row| (family.module, row)));
+        rows.map(|(module, (kernel, planner))| (kernel.name, (module, *planner))).collect()
     })
 }
 
@@ -169,5 +202,21 @@ impl<D: Driver> Backend for Cuda<D> {
 
     fn sync(&self) -> Result<()> {
         self.driver.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_has_ptx_with_its_kernels_for_the_chips_of_today() {
+        for family in FAMILIES {
+            for capability in [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)] {
+                let text = image(family.module, capability).expect(family.module);
+                assert!(text.contains(".version 8.0"), "{}: PTX of another compiler", family.module);
+            }
+            assert!(image(family.module, (6, 1)).is_none());
+        }
     }
 }

@@ -9,7 +9,10 @@ use cytograd::kernel::Kernel;
 use cytograd::reference::Reference;
 use std::sync::OnceLock;
 #[cfg(feature = "cuda")]
-use {crate::shim, cytograd::cuda::driver::Driver, cytograd::cuda::plan::Chip, std::sync::Mutex};
+use {
+    crate::shim, cytograd::cuda::Cuda, cytograd::cuda::device::Gpu, cytograd::cuda::driver::Driver,
+    cytograd::cuda::plan::Chip, std::sync::Mutex,
+};
 
 /// Words past the end of every output, which no kernel may touch.
 const GUARD: usize = 24;
@@ -39,7 +42,8 @@ pub fn backends() -> &'static [(String, Box<dyn Backend>)] {
 }
 
 /// The CUDA backends: the kernels' source on the host, for several chips, and the devices of this
-/// machine. What is missing is said once; `CYTOGRAD_REQUIRE=cuda` makes a missing device a failure.
+/// machine. What is missing is said once; `CYTOGRAD_REQUIRE=cuda` makes a missing device a failure,
+/// `CYTOGRAD_SKIP=cuda-host` leaves the host out.
 #[cfg(feature = "cuda")]
 fn cuda() -> &'static [(String, Box<dyn Backend>, Chip)] {
     static ALL: OnceLock<Vec<(String, Box<dyn Backend>, Chip)>> = OnceLock::new();
@@ -51,6 +55,14 @@ fn cuda() -> &'static [(String, Box<dyn Backend>, Chip)] {
                 (name, Box::new(cuda) as Box<dyn Backend>, chip)
             })),
             Err(why) => eprintln!("CUDA kernels not checked on the host: {why}"),
+        }
+        match Gpu::open(0) {
+            Ok(gpu) => {
+                let chip = gpu.chip();
+                all.insert(0, (gpu.name().to_string(), Box::new(Cuda::new(gpu)), chip));
+            }
+            Err(why) if std::env::var("CYTOGRAD_REQUIRE").is_ok_and(|v| v == "cuda") => panic!("{why}"),
+            Err(why) => eprintln!("CUDA kernels not checked on a device: {why}"),
         }
         all
     })
@@ -71,7 +83,10 @@ fn cuda_for(call: &Call) -> Vec<(&'static str, &'static dyn Backend)> {
             }
             return chosen;
         };
-        if !seen.contains(&plan) {
+        // A device runs everything; what runs on the host is the same for the same launches.
+        if name.starts_with("cuda:") {
+            chosen.push((name.as_str(), backend.as_ref()));
+        } else if !seen.contains(&plan) {
             seen.push(plan);
             chosen.push((name.as_str(), backend.as_ref()));
         }

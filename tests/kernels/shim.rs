@@ -23,6 +23,9 @@ pub const CHIPS: [(&str, Chip); 2] = [
 
 /// Why there is no shim here, or one backend for each of [`CHIPS`].
 pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
+    if std::env::var("CYTOGRAD_SKIP").is_ok_and(|v| v == "cuda-host") {
+        return Err("CYTOGRAD_SKIP=cuda-host".into());
+    }
     let library = library()?;
     let make = |(name, chip): (&str, Chip)| (name.to_string(), Cuda::new(Shim { library: library.clone(), chip }));
     Ok(CHIPS.map(make).into_iter().collect())
@@ -45,11 +48,16 @@ fn library() -> std::result::Result<Arc<Library>, String> {
     LIBRARY.get_or_init(load).clone()
 }
 
-/// Files of the folder with this extension, in order.
+/// Files below the folder with this extension, in order.
 fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
-    let mut files: Vec<PathBuf> =
-        entries.filter(|p| p.extension().and_then(OsStr::to_str).is_some_and(|e| extensions.contains(&e))).collect();
+    let mut files = Vec::new();
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()) {
+        if path.is_dir() {
+            files.extend(self::files(&path, extensions));
+        } else if path.extension().and_then(OsStr::to_str).is_some_and(|e| extensions.contains(&e)) {
+            files.push(path);
+        }
+    }
     files.sort();
     files
 }
@@ -75,12 +83,12 @@ fn build() -> std::result::Result<PathBuf, String> {
     }
     let mut common = DefaultHasher::new();
     (&compiler, &flags).hash(&mut common);
-    for path in files(&sources, &["cuh"]).iter().chain(&files(&sources.join("host"), &["h"])) {
-        fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?.hash(&mut common);
+    for path in files(&sources, &["cuh", "h"]) {
+        fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?.hash(&mut common);
     }
     let mut objects = Vec::new();
     let mut all = common.clone();
-    for path in files(&sources, &["cu"]).into_iter().chain(files(&sources.join("host"), &["cpp"])) {
+    for path in files(&sources, &["cu", "cpp"]) {
         let mut hash = common.clone();
         fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?.hash(&mut hash);
         hash.finish().hash(&mut all);

@@ -1,0 +1,99 @@
+//! Which devices this machine has, and how one is opened by name.
+
+use super::Device;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+
+/// A device beside the CPU.
+#[derive(Clone, Debug)]
+pub struct Accelerator {
+    /// What `--device` takes: `cuda:0`.
+    pub name: String,
+    /// As its maker names it.
+    pub model: String,
+    /// Bytes.
+    pub memory: u64,
+    /// As `CUDA 12.4`.
+    pub driver: String,
+    /// As `9.0`.
+    pub capability: String,
+}
+
+/// Kinds of accelerator, best first.
+const KINDS: [&str; 2] = ["cuda", "wgpu"];
+
+/// The accelerators of this machine, and the kinds of which there is none with the reason.
+pub fn accelerators() -> (Vec<Accelerator>, Vec<(&'static str, String)>) {
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
+    for kind in KINDS {
+        match of_kind(kind) {
+            Ok(found) => present.extend(found),
+            Err(why) => absent.push((kind, why)),
+        }
+    }
+    (present, absent)
+}
+
+fn of_kind(kind: &str) -> std::result::Result<Vec<Accelerator>, String> {
+    match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => {
+            let describe = |(i, found): (usize, crate::cuda::device::Found)| Accelerator {
+                name: format!("cuda:{i}"),
+                model: found.name,
+                memory: found.memory as u64,
+                driver: format!("CUDA {}.{}", found.driver.0, found.driver.1),
+                capability: format!("{}.{}", found.chip.capability.0, found.chip.capability.1),
+            };
+            Ok(crate::cuda::device::found()?.into_iter().enumerate().map(describe).collect())
+        }
+        _ => Err(format!("this build has no {kind} backend")),
+    }
+}
+
+/// Opens an accelerator: `cuda`, `cuda:1`.
+pub(super) fn open(name: &str) -> Result<Device> {
+    let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
+    let (kind, index) = match name.split_once(':') {
+        None => (name, 0),
+        Some((kind, number)) => match number.parse() {
+            Ok(index) => (kind, index),
+            Err(_) => return Err(refuse(format!("\"{number}\" is not the number of a device"))),
+        },
+    };
+    if !KINDS.contains(&kind) {
+        return Err(refuse("no such device".into()));
+    }
+    backend(kind, index)
+        .map_err(|e| e.unwrap_or_else(|| refuse(format!("this build has no {kind} backend"))))
+        .map(Device::new)
+}
+
+/// The backend of a device, or `None` if this build has none of its kind.
+#[allow(unused_variables)]
+fn backend(kind: &str, index: usize) -> std::result::Result<Box<dyn Backend>, Option<Error>> {
+    match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Box::new(crate::cuda::Cuda::new(crate::cuda::device::Gpu::open(index).map_err(Some)?))),
+        _ => Err(None),
+    }
+}
+
+/// The best device that there is, and one line about what was taken and why.
+pub(super) fn best(threads: usize) -> (Device, String) {
+    let mut reasons = Vec::new();
+    for kind in KINDS {
+        match open(kind) {
+            Ok(device) => {
+                let line = match accelerators().0.into_iter().find(|a| a.name == device.name()) {
+                    Some(found) => format!("{} ({})", found.name, found.model),
+                    None => device.name().to_string(),
+                };
+                return (device, line);
+            }
+            Err(Error::Device { why, .. }) => reasons.push(format!("{kind}: {why}")),
+            Err(other) => reasons.push(format!("{kind}: {other}")),
+        }
+    }
+    (Device::cpu(threads), format!("cpu ({})", reasons.join("; ")))
+}
