@@ -1,21 +1,60 @@
-//! Buffers in host memory, shared by the `reference` and `cpu` backends.
+//! Backends whose buffers are host memory, `reference` and `cpu`: they add their kernels, the rest is here.
 #![forbid(unsafe_code)]
 
-use super::{Buffer, Call};
+use super::{Backend, Buffer, Call};
 use crate::error::{Error, Result};
 use crate::kernel::Access;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A kernel as a host function: parameters, the buffers it reads, the buffers it writes or updates.
-pub type HostKernel<'a> = &'a mut dyn FnMut(&[u8], &[&[u32]], &mut [&mut [u32]]) -> Result<()>;
+/// What a backend in host memory adds to the memory; it is a [`Backend`] by that.
+pub trait Host: Send + Sync {
+    /// The backend's name.
+    const NAME: &'static str;
+
+    /// Runs a kernel by its name on its parameters, the buffers it reads and those it writes or
+    /// updates; `None` if there is no such kernel.
+    fn run(&self, kernel: &str, params: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) -> Option<()>;
+}
+
+impl<H: Host> Backend for H {
+    fn name(&self) -> &str {
+        H::NAME
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        let words: Words = RwLock::new(vec![0; bytes.div_ceil(4)]);
+        Ok(Buffer::new(bytes, words))
+    }
+
+    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
+        let mut guard = write(dst)?;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(guard.as_mut_slice());
+        let what = || format!("{} bytes into a buffer of {}", src.len(), dst.bytes());
+        let part = bytes.get_mut(..src.len()).ok_or_else(|| Error::Argument { op: "upload", what: what() })?;
+        part.copy_from_slice(src);
+        Ok(())
+    }
+
+    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
+        let guard = read(src)?;
+        let bytes: &[u8] = bytemuck::cast_slice(guard.as_slice());
+        let what = || format!("{} bytes from a buffer of {}", dst.len(), src.bytes());
+        let part = bytes.get(..dst.len()).ok_or_else(|| Error::Argument { op: "download", what: what() })?;
+        dst.copy_from_slice(part);
+        Ok(())
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        launch(call, |params, inputs, outputs| self.run(call.kernel.name, params, inputs, outputs))
+    }
+
+    /// Every launch has finished when it returns.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
 
 type Words = RwLock<Vec<u32>>;
-
-/// A buffer of host words.
-pub fn alloc(bytes: usize) -> Buffer {
-    let words: Words = RwLock::new(vec![0; bytes.div_ceil(4)]);
-    Buffer::new(bytes, words)
-}
 
 fn words(buffer: &Buffer) -> Result<&Words> {
     buffer.memory::<Words>().ok_or_else(|| Error::Launch {
@@ -32,36 +71,8 @@ fn write(buffer: &Buffer) -> Result<RwLockWriteGuard<'_, Vec<u32>>> {
     Ok(words(buffer)?.write().unwrap_or_else(|p| p.into_inner()))
 }
 
-/// Copies bytes into a host buffer.
-pub fn upload(dst: &Buffer, src: &[u8]) -> Result<()> {
-    let mut guard = write(dst)?;
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(guard.as_mut_slice());
-    let Some(part) = bytes.get_mut(..src.len()) else {
-        return Err(Error::Argument {
-            op: "upload",
-            what: format!("{} bytes into a buffer of {}", src.len(), dst.bytes()),
-        });
-    };
-    part.copy_from_slice(src);
-    Ok(())
-}
-
-/// Copies bytes out of a host buffer.
-pub fn download(src: &Buffer, dst: &mut [u8]) -> Result<()> {
-    let guard = read(src)?;
-    let bytes: &[u8] = bytemuck::cast_slice(guard.as_slice());
-    let Some(part) = bytes.get(..dst.len()) else {
-        return Err(Error::Argument {
-            op: "download",
-            what: format!("{} bytes from a buffer of {}", dst.len(), src.bytes()),
-        });
-    };
-    dst.copy_from_slice(part);
-    Ok(())
-}
-
 /// Runs `f` on the buffers of `call`, borrowed by role.
-pub fn launch(call: &Call, f: HostKernel) -> Result<()> {
+fn launch(call: &Call, f: impl FnOnce(&[u8], &[&[u32]], &mut [&mut [u32]]) -> Option<()>) -> Result<()> {
     let bindings = call.kernel.bindings;
     let fail = |why: String| Err(Error::Launch { kernel: call.kernel.name, why });
     if call.buffers.len() != bindings.len() {
@@ -81,5 +92,8 @@ pub fn launch(call: &Call, f: HostKernel) -> Result<()> {
     let mut write_guards = call.buffers[reads..].iter().map(|b| write(b)).collect::<Result<Vec<_>>>()?;
     let inputs: Vec<&[u32]> = read_guards.iter().map(|g| g.as_slice()).collect();
     let mut outputs: Vec<&mut [u32]> = write_guards.iter_mut().map(|g| g.as_mut_slice()).collect();
-    f(call.params, &inputs, &mut outputs)
+    match f(call.params, &inputs, &mut outputs) {
+        Some(()) => Ok(()),
+        None => fail("this backend has no such kernel".into()),
+    }
 }

@@ -23,8 +23,7 @@ pub mod threads;
 pub mod wide;
 pub mod zinb;
 
-use crate::backend::{Backend, Buffer, Call, host};
-use crate::error::{Error, Result};
+use crate::backend::host::Host;
 use crate::kernel::Kernel;
 use std::collections::HashMap;
 pub use threads::Threads;
@@ -61,34 +60,11 @@ impl Cpu {
     }
 }
 
-impl Backend for Cpu {
-    fn name(&self) -> &str {
-        "cpu"
-    }
+impl Host for Cpu {
+    const NAME: &'static str = "cpu";
 
-    fn alloc(&self, bytes: usize) -> Result<Buffer> {
-        Ok(host::alloc(bytes))
-    }
-
-    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
-        host::upload(dst, src)
-    }
-
-    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
-        host::download(src, dst)
-    }
-
-    fn launch(&self, call: &Call) -> Result<()> {
-        let Some(f) = self.kernels.get(call.kernel.name) else {
-            return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the cpu backend".into() });
-        };
-        host::launch(call, &mut |params, inputs, outputs| {
-            f(params, inputs, outputs, &self.threads);
-            Ok(())
-        })
-    }
-
-    fn sync(&self) -> Result<()> {
-        Ok(())
+    fn run(&self, kernel: &str, params: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) -> Option<()> {
+        (self.kernels.get(kernel)?)(params, inputs, outputs, &self.threads);
+        Some(())
     }
 }

@@ -17,8 +17,7 @@ pub mod softmax;
 pub mod spmm;
 pub mod zinb;
 
-use crate::backend::{Backend, Buffer, Call, host};
-use crate::error::{Error, Result};
+use crate::backend::host::Host;
 use crate::kernel::Kernel;
 use std::collections::HashMap;
 
@@ -31,6 +30,7 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// With all kernels.
     pub fn new() -> Self {
         let families: &[&[(&Kernel, Function)]] = &[
             // One line per family.
@@ -58,35 +58,12 @@ impl Default for Reference {
     }
 }
 
-impl Backend for Reference {
-    fn name(&self) -> &str {
-        "reference"
-    }
+impl Host for Reference {
+    const NAME: &'static str = "reference";
 
-    fn alloc(&self, bytes: usize) -> Result<Buffer> {
-        Ok(host::alloc(bytes))
-    }
-
-    fn upload(&self, dst: &Buffer, src: &[u8]) -> Result<()> {
-        host::upload(dst, src)
-    }
-
-    fn download(&self, src: &Buffer, dst: &mut [u8]) -> Result<()> {
-        host::download(src, dst)
-    }
-
-    fn launch(&self, call: &Call) -> Result<()> {
-        let Some(f) = self.kernels.get(call.kernel.name) else {
-            return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the reference backend".into() });
-        };
-        host::launch(call, &mut |params, inputs, outputs| {
-            f(params, inputs, outputs);
-            Ok(())
-        })
-    }
-
-    fn sync(&self) -> Result<()> {
-        Ok(())
+    fn run(&self, kernel: &str, params: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) -> Option<()> {
+        (self.kernels.get(kernel)?)(params, inputs, outputs);
+        Some(())
     }
 }
 
