@@ -58,6 +58,8 @@ pub struct Memory {
     pub allocations: u64,
     /// How many kernels were launched.
     pub launches: u64,
+    /// How often the host waited for values.
+    pub downloads: u64,
 }
 
 impl Device {
@@ -174,6 +176,7 @@ impl Device {
 
     /// Copies the first `n` words from the device; waits for what was launched before.
     pub fn download(&self, storage: &Storage, n: usize) -> Result<Vec<u32>> {
+        self.pool().stats.downloads += 1;
         let mut words = vec![0u32; n];
         self.inner.backend.download(&storage.buffer, bytemuck::cast_slice_mut(&mut words))?;
         Ok(words)

@@ -127,3 +127,14 @@ fn training_steps_allocate_nothing_after_warm_up() {
     assert_eq!(after.live, before.live, "memory held after a step");
     assert!(after.peak > after.live && after.launches > before.launches);
 }
+
+#[test]
+fn an_iteration_waits_for_the_device_twice() {
+    let device = Device::cpu(1);
+    let mut trainer = clams(&device);
+    let before = device.memory().downloads;
+    for _ in 0..5 {
+        trainer.step().unwrap();
+    }
+    assert_eq!(device.memory().downloads - before, 10);
+}

@@ -79,6 +79,22 @@ impl Tensor {
         apply(Op::Concat { axis }, parts)
     }
 
+    /// The values of several f32 tensors, each in row-major order, in one download.
+    pub fn to_vecs(tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
+        if tensors.is_empty() {
+            return Ok(Vec::new());
+        }
+        let flat = tensors.iter().map(|t| t.detach().reshape(&[t.numel()])).collect::<Result<Vec<_>>>()?;
+        let values = Tensor::concat(&flat.iter().collect::<Vec<_>>(), 0)?.to_vec()?;
+        let mut rest = values.as_slice();
+        let mut take = |n| {
+            let (part, after) = rest.split_at(n);
+            rest = after;
+            part.to_vec()
+        };
+        Ok(flat.iter().map(|t| take(t.numel())).collect())
+    }
+
     /// Side by side along a new axis.
     pub fn stack(parts: &[&Tensor], axis: usize) -> Result<Tensor> {
         let parts = parts.iter().map(|p| p.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;

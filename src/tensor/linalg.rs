@@ -1,7 +1,7 @@
 //! Products, distances and row functions.
 
 use super::Tensor;
-use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply, mmd_sum};
+use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply, batch_stats, mmd_sum};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -72,7 +72,8 @@ impl Tensor {
 
     /// Batch normalisation of `[rows, n]` with the batch's own mean and (biased) variance.
     pub fn batch_norm(&self, w: &Tensor, b: &Tensor, eps: f32) -> Result<Tensor> {
-        apply(Op::BatchNorm { eps }, &[self, w, b])
+        let stats = batch_stats(self)?;
+        apply(Op::BatchNorm { eps }, &[self, w, b, &stats.mean, &stats.var])
     }
 
     /// Layer normalisation over the last axis.

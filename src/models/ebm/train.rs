@@ -283,7 +283,9 @@ impl Trainer {
         x.add(&normal(draws, 0.0, std, x.shape(), device)?)
     }
 
-    /// One iteration. After divergence nothing more is trained.
+    /// One iteration. After divergence nothing more is trained. The host waits for the device twice:
+    /// for the losses, which decide whether and on what to take the step, and for the logged length of
+    /// the gradient, once the step is on its way.
     ///
     /// # Errors
     /// Device errors. Divergence is not an error: see [`Trainer::divergence`].
@@ -326,15 +328,23 @@ impl Trainer {
             None => None,
         };
         let ce = loss::cross_entropy(&self.network.logits(&x_lab, &self.mode(2))?, &y_lab)?;
-        log.ce = ce.item()?;
+        // What the host decides by comes back in one download.
+        let figures = match (&generative, &fake) {
+            (Some((l, s_real, s_fake)), Some(x)) => {
+                let largest = no_grad(|| x.abs()?.amax(&[0, 1], false))?;
+                Tensor::to_vecs(&[&ce, l, &largest, s_real, s_fake])?
+            }
+            _ => Tensor::to_vecs(&[&ce])?,
+        };
+        log.ce = figures[0][0];
         let mut objective = ce.mul_scalar(config.w_y)?;
         log.loss = config.w_y * log.ce;
-        if let (Some((l, s_real, s_fake)), Some(x_fake)) = (&generative, &fake) {
-            let raw = l.item()?;
+        if let Some((l, ..)) = &generative {
+            let raw = figures[1][0];
             log.generative = Some(raw);
-            log.s_real = Some(mean_std(&s_real.to_vec()?));
-            log.s_fake = Some(mean_std(&s_fake.to_vec()?));
-            log.max_fake = Some(no_grad(|| x_fake.abs()?.amax(&[0, 1], false)?.item())?);
+            log.max_fake = Some(figures[2][0]);
+            log.s_real = Some(mean_std(&figures[3]));
+            log.s_fake = Some(mean_std(&figures[4]));
             let rescale = if config.sr_rescale && config.p_on > 0.0 { (1.0 / config.p_on) as f32 } else { 1.0 };
             log.gate = open && clip::passes(raw, config.threshold);
             if log.gate {
@@ -355,8 +365,9 @@ impl Trainer {
         let grads = grad(&[&objective], &self.network.params().all(), false)?;
         let flat = self.network.params().flatten(&grads)?;
         drop((grads, objective, generative, ce));
-        log.grad_norm = Some(no_grad(|| flat.square()?.sum_all()?.sqrt()?.item())?);
+        let norm = no_grad(|| flat.square()?.sum_all()?.sqrt())?;
         self.optimizer.step(self.network.params(), &flat, lr)?;
+        log.grad_norm = Some(norm.item()?);
         self.t += 1;
         Ok(log)
     }

@@ -15,7 +15,7 @@ pub use elementwise::{Binary, Unary};
 pub use fused::{MmdKernel, Similarity, Zinb};
 pub(super) use fused::{mmd_sum, zinb_grad};
 pub use norm::batch_norm_with_running;
-pub(super) use norm::{batch_norm_grad, cross_entropy_grad, layer_norm_grad};
+pub(super) use norm::{batch_norm_grad, batch_stats, cross_entropy_grad, layer_norm_grad};
 pub use product::{Activation, Sparse};
 pub use reduce::Reduce;
 pub(super) use reduce::arg as reduce_arg;
@@ -33,6 +33,8 @@ macro_rules! table {
         $($(#[$doc:meta])* $row:ident $(($($inner:ty),*))? $({ $($field:ident: $kind:ty),* })?,)*
     }) => {
         $(#[$about])*
+        // Each row's own lines tell of its fields.
+        #[allow(missing_docs)]
         #[derive(Clone, Debug)]
         pub enum Op {
             $($(#[$doc])* $row $(($($inner),*))? $({ $($field: $kind),* })?,)*
@@ -108,7 +110,8 @@ pub enum Op {
     LogSumExp,
     /// `-sum_j t_j log softmax(z)_j`; z, t `[rows, n] -> [rows]`.
     CrossEntropy,
-    /// Batch normalisation with the batch's own statistics; x `[rows, n]`, w `[n]`, b `[n]`.
+    /// Batch normalisation; x `[rows, n]`, w `[n]`, b `[n]`, and mean and variance of x `[n]`, computed
+    /// once for the value and the gradient (x's gradient counts them as functions of x).
     BatchNorm { eps: f32 },
     /// Layer normalisation over the last axis; x `[.., n]`, w `[n]`, b `[n]`.
     LayerNorm { eps: f32 },
@@ -235,7 +238,7 @@ fn forward(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
         Op::LogSoftmax => norm::log_softmax(inputs[0]),
         Op::LogSumExp => norm::logsumexp(inputs[0]),
         Op::CrossEntropy => norm::cross_entropy(inputs[0], inputs[1]),
-        Op::BatchNorm { eps } => norm::batch_norm(inputs[0], inputs[1], inputs[2], *eps),
+        Op::BatchNorm { eps } => norm::batch_norm(inputs[0], inputs[1], inputs[2], [inputs[3], inputs[4]], *eps),
         Op::LayerNorm { eps } => norm::layer_norm(inputs[0], inputs[1], inputs[2], *eps),
         Op::GatherRows => select::gather_rows(inputs[0], inputs[1]),
         Op::AddRows { rows } => select::add_rows(inputs[0], inputs[1], *rows),

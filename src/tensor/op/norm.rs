@@ -1,6 +1,7 @@
 //! Forward of row functions and normalisations, and their fused gradients.
 
 use super::view::dense;
+use super::{Op, apply};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::kernel::norm::*;
@@ -114,9 +115,9 @@ pub fn batch_running(batch: &BatchStats, mean: &Tensor, var: &Tensor, momentum: 
     mean.device().launch(&BATCH_RUNNING, &params, &buffers, [features, 1, 1])
 }
 
-pub fn batch_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f32) -> Result<Tensor> {
+/// With the batch's own statistics, made by [`batch_stats`].
+pub fn batch_norm(x: &Tensor, w: &Tensor, b: &Tensor, stats: [&Tensor; 2], eps: f32) -> Result<Tensor> {
     let x = columns(x)?;
-    let stats = batch_stats(&x)?;
     let (w, b) = (dense("batch_norm", w)?, dense("batch_norm", b)?);
     w.expect_shape("batch_norm", &x.shape()[1..])?;
     b.expect_shape("batch_norm", &x.shape()[1..])?;
@@ -132,15 +133,20 @@ pub fn batch_norm(x: &Tensor, w: &Tensor, b: &Tensor, eps: f32) -> Result<Tensor
         features: x.size(1) as u32,
         eps,
     };
-    let buffers = [&x, &stats.mean, &stats.var, &w, &b, &out].map(Tensor::storage);
+    let buffers = [&x, stats[0], stats[1], &w, &b, &out].map(Tensor::storage);
     x.device().launch(&BATCH_APPLY, &params, &buffers, [out.numel() as u32, 1, 1])?;
     Ok(out)
 }
 
 /// Gradients of [`batch_norm`] with respect to x, w, b, off the tape.
-pub fn batch_norm_grad(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32) -> Result<Vec<Option<Tensor>>> {
+pub fn batch_norm_grad(
+    x: &Tensor,
+    w: &Tensor,
+    stats: [&Tensor; 2],
+    g: &Tensor,
+    eps: f32,
+) -> Result<Vec<Option<Tensor>>> {
     let x = columns(x)?;
-    let stats = batch_stats(&x)?;
     let (w, g) = (dense("batch_norm", w)?, dense("batch_norm", g)?);
     let like = |shape: &[usize]| Tensor::uninit("batch_norm", shape, Dtype::F32, x.device());
     let (dx, dw, db) = (like(x.shape())?, like(w.shape())?, like(w.shape())?);
@@ -157,7 +163,7 @@ pub fn batch_norm_grad(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32) -> Result<V
         features: x.size(1) as u32,
         eps,
     };
-    let buffers = [&g, &x, &stats.mean, &stats.var, &w, &x, &dx, &dw, &db].map(Tensor::storage);
+    let buffers = [&g, &x, stats[0], stats[1], &w, &x, &dx, &dw, &db].map(Tensor::storage);
     x.device().launch(&BATCH_GRAD, &params, &buffers, [params.features, 1, 1])?;
     Ok(vec![Some(dx), Some(dw), Some(db)])
 }
@@ -211,6 +217,7 @@ pub fn batch_norm_with_running(
     var: &Tensor,
     momentum: f32,
 ) -> Result<Tensor> {
-    batch_running(&batch_stats(x)?, mean, var, momentum, x.size(0))?;
-    x.batch_norm(w, b, eps)
+    let stats = batch_stats(x)?;
+    batch_running(&stats, mean, var, momentum, x.size(0))?;
+    apply(Op::BatchNorm { eps }, &[x, w, b, &stats.mean, &stats.var])
 }

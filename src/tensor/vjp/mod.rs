@@ -73,7 +73,7 @@ pub(super) fn vjp(op: &Op, x: &[Tensor], y: &Tensor, g: &Tensor, need: &[bool]) 
         Op::LogSoftmax => one(g.sub(&y.exp()?.mul(&g.sum_last()?)?)),
         Op::LogSumExp => one(x[0].softmax()?.mul(&g.unsqueeze(g.rank())?)),
         Op::CrossEntropy => norm::cross_entropy(&x[0], &x[1], g, need),
-        Op::BatchNorm { eps } => norm::batch_norm(&x[0], &x[1], g, *eps, need),
+        Op::BatchNorm { eps } => norm::batch_norm(x, g, *eps, need),
         Op::LayerNorm { eps } => norm::layer_norm(&x[0], &x[1], g, *eps, need),
 
         Op::GatherRows => Ok(vec![Some(g.add_rows(&x[1], x[0].size(0))?), None]),

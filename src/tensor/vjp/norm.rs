@@ -23,11 +23,14 @@ pub fn cross_entropy(z: &Tensor, t: &Tensor, g: &Tensor, need: &[bool]) -> Resul
     Ok(vec![gz, gt])
 }
 
-pub fn batch_norm(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
-    if !recording() {
-        return batch_norm_grad(x, w, g, eps);
-    }
-    composed(x, w, g, eps, need, 0)
+/// Inputs x, w, b and the mean and variance of x, whose gradient is part of x's.
+pub fn batch_norm(x: &[Tensor], g: &Tensor, eps: f32, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    let mut grads = match recording() {
+        false => batch_norm_grad(&x[0], &x[1], [&x[3], &x[4]], g, eps)?,
+        true => composed(&x[0], &x[1], g, eps, need, 0)?,
+    };
+    grads.extend([None, None]);
+    Ok(grads)
 }
 
 pub fn layer_norm(x: &Tensor, w: &Tensor, g: &Tensor, eps: f32, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
