@@ -34,12 +34,11 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
 
 /// Judges the annotations of the cells that fulfil the conditions.
 pub fn evaluate(file: &Path, truth: &str, conditions: &[Condition]) -> Result<Evaluation> {
-    let dataset = h5ad::read(file)?;
-    let source = dataset.source.clone();
-    let place = format!("{source}: obs");
-    let rows = select::rows(&dataset.obs, conditions, &place)?;
-    let obs = dataset.obs.select_rows(&rows);
-    let known = known_types(&dataset.uns, &source)?;
+    let notes = h5ad::read_notes(file)?;
+    let place = format!("{}: obs", notes.source);
+    let rows = select::rows(&notes.obs, conditions, &place)?;
+    let obs = notes.obs.select_rows(&rows);
+    let known = known_types(&notes.uns, &notes.source)?;
     let texts = |name: &str| -> Result<Vec<Option<String>>> {
         let column = obs.column(&place, name)?;
         Ok((0..column.len()).map(|row| column.text(row)).collect())

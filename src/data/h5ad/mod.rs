@@ -16,6 +16,6 @@ mod subset;
 mod update;
 mod write;
 
-pub use read::{Listing, list, read, read_matrix};
+pub use read::{Listing, Notes, list, read, read_matrix, read_notes};
 pub use update::{Additions, add_to_copy};
 pub use write::write;

@@ -11,12 +11,19 @@ use std::path::Path;
 /// Names of what a file holds, without its values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
+    /// Whether there is an `X`.
     pub has_x: bool,
+    /// Names of the layers.
     pub layers: Vec<String>,
+    /// Names of the arrays per cell.
     pub obsm: Vec<String>,
+    /// Names of the arrays per gene.
     pub varm: Vec<String>,
+    /// Names of the matrices of cells by cells.
     pub obsp: Vec<String>,
+    /// Names in `uns`.
     pub uns: Vec<String>,
+    /// Whether there is a `raw`.
     pub has_raw: bool,
 }
 
@@ -82,6 +89,36 @@ pub fn read(path: &Path) -> Result<Dataset> {
     Ok(dataset)
 }
 
+/// What a file says about its cells, without their expression.
+#[derive(Clone, Debug)]
+pub struct Notes {
+    /// The table of cells.
+    pub obs: Table,
+    /// Everything else that was written down.
+    pub uns: Vec<(String, Value)>,
+    /// The file's name.
+    pub source: String,
+}
+
+/// Reads `obs` and `uns`, no matrix.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_notes(path: &Path) -> Result<Notes> {
+    let place = Place::new(path);
+    let file = place.open()?;
+    expect_tables(&place, &file)?;
+    let source = place.name();
+    let mut reader = Reader { place, skipped: Vec::new() };
+    let obs = reader.table(&file, "obs")?;
+    let uns = match file.group("uns") {
+        Ok(group) => reader.dict(&group)?,
+        Err(_) => None,
+    };
+    let uns = if let Some(Value::Dict(entries)) = uns { entries } else { Vec::new() };
+    Ok(Notes { obs, uns, source })
+}
+
 /// Reads what a model needs: the matrix `X` (or `layer`, as `x` of the result), `obs` and `var`.
 ///
 /// # Errors
@@ -92,17 +129,21 @@ pub fn read_matrix(path: &Path, layer: Option<&str>) -> Result<Dataset> {
     matrix_and_names(&place, &file, layer)
 }
 
+fn expect_tables(place: &Place, file: &File) -> Result<()> {
+    if file.link_exists("obs") && file.link_exists("var") {
+        return Ok(());
+    }
+    Err(Error::format(
+        place.path(),
+        format!("no obs and var tables, so it is not an h5ad file (it holds {})", list_names(&members(file))),
+        "give a file that anndata wrote",
+    ))
+}
+
 fn matrix_and_names(place: &Place, file: &File, layer: Option<&str>) -> Result<Dataset> {
     let layers = file.group("layers").map(|g| members(&g)).unwrap_or_default();
     let mut reader = Reader { place: place.clone(), skipped: Vec::new() };
-    if !file.link_exists("obs") || !file.link_exists("var") {
-        let found = members(file);
-        return Err(Error::format(
-            place.path(),
-            format!("no obs and var tables, so it is not an h5ad file (it holds {})", list_names(&found)),
-            "give a file that anndata wrote",
-        ));
-    }
+    expect_tables(place, file)?;
     let x = match layer {
         Some(name) if !layers.iter().any(|l| l == name) => {
             let names: Vec<&str> = layers.iter().map(String::as_str).collect();
