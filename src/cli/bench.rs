@@ -1,214 +1,183 @@
-//! `cytograd bench`: what the kernels reach on this machine, with the ceiling beside each.
+//! `cytograd bench`: what the kernels reach on a device, with the ceiling beside each.
+//!
+//! Here: timing, ceilings, the table. What is measured: `work`.
+
+mod work;
 
 use super::{Session, output};
 use crate::cpu::ceiling;
-use crate::device::{Device, Storage};
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernel::elementwise::{BINARY, Binary, BinaryParams, UNARY, Unary, UnaryParams};
-use crate::kernel::gemm::{Epilogue, GEMM, GemmParams};
-use crate::kernel::random::{NORMAL, RandomParams};
-use crate::kernel::sgld::{STEP, SgldParams};
-use crate::kernel::spmm::{SPMM, SpmmParams};
-use crate::kernel::{Kernel, Layout};
-use crate::models::run::interrupt;
-use crate::rng::Stream;
-use bytemuck::Pod;
-use serde_json::{Value, json};
+use crate::models::run::{interrupt, write_whole};
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
 use std::time::Instant;
 
-/// Measure kernels on this machine, beside what it can do at most
+/// Measure kernels and a training iteration, beside what the device can do at most
+///
+/// A time is the median over rounds, each waited for. Ceilings are measured in the same run: on a
+/// processor fused multiply-adds in registers and copying memory, elsewhere a large dense product
+/// and a large copy on the device.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Kernels to measure: gemm, spmm, add, exp, normal, sgld [default: all]
-    #[arg(value_name = "KERNEL")]
-    kernels: Vec<String>,
+    /// What to measure: gemm, spmm, zinb, mmd, sgld, normal, add, exp, train [default: all]
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
+    /// Write the table to this file, too
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Small sizes and few rounds: to see that it works, not how fast it is
+    #[arg(long)]
+    quick: bool,
 }
 
-const NAMES: [&str; 6] = ["gemm", "spmm", "add", "exp", "normal", "sgld"];
-
-/// What a kernel's time is to be compared with.
+/// What a time is to be compared with.
 #[derive(Clone, Copy)]
-enum Bound {
+enum Amount {
     /// Floating-point operations.
     Flops(f64),
     /// Bytes read and written.
     Bytes(f64),
 }
 
+/// A line of the table.
+#[derive(Serialize)]
+struct Row {
+    /// What was measured, with its size.
+    what: String,
+    /// Median time.
+    seconds: f64,
+    /// Amount per second, in `unit`.
+    rate: f64,
+    unit: &'static str,
+    /// In `unit`.
+    ceiling: f64,
+    /// `rate / ceiling`
+    share: f64,
+    /// Kernel launches of one round.
+    launches: u64,
+    /// How often the host waited for values in one round.
+    waits: u64,
+}
+
 struct Bench<'a> {
     device: &'a Device,
-    flops: f64,
-    bytes: f64,
-    rows: Vec<Value>,
+    /// Operations and bytes per second.
+    ceilings: (f64, f64),
+    quick: bool,
+    rows: Vec<Row>,
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
-    if let Some(unknown) = args.kernels.iter().find(|k| !NAMES.contains(&k.as_str())) {
-        return Err(Error::usage(format!("no kernel \"{unknown}\" to measure"), format!("use {}", NAMES.join(", "))));
+    if let Some(unknown) = args.what.iter().find(|name| work::find(name).is_none()) {
+        let fix = format!("use {}", work::names().join(", "));
+        return Err(Error::usage(format!("nothing called \"{unknown}\" to measure"), fix));
     }
     let device = session.common.device()?;
     let threads = session.common.threads();
-    let mut bench = Bench {
-        device: &device,
-        flops: ceiling::fma_rate(threads),
-        bytes: ceiling::copy_rate(24 << 20, threads),
-        rows: Vec::new(),
-    };
-    for name in NAMES.into_iter().filter(|n| args.kernels.is_empty() || args.kernels.iter().any(|k| k == n)) {
+    let mut bench = Bench { device: &device, ceilings: (f64::NAN, f64::NAN), quick: args.quick, rows: Vec::new() };
+    let how = bench.measure_ceilings(threads)?;
+    for name in work::names().into_iter().filter(|n| args.what.is_empty() || args.what.iter().any(|w| w == n)) {
         interrupt::check("nothing was written")?;
-        bench.measure(name)?;
+        if let Some(measure) = work::find(name) {
+            measure(&mut bench)?;
+        }
     }
+    if let Some(path) = &args.csv {
+        write_whole(path, csv(&bench.rows)?.as_slice())?;
+    }
+    let (flops, bytes) = bench.ceilings;
     if session.common.json {
         return output::print_json(&json!({
             "device": device.name(),
             "threads": threads,
-            "ceiling": { "flops": bench.flops, "bytes_per_second": bench.bytes },
-            "kernels": bench.rows,
+            "ceiling": { "flops": flops, "bytes_per_second": bytes, "how": how },
+            "rows": bench.rows,
         }));
     }
-    let rows: Vec<Vec<String>> = bench.rows.iter().map(row_text).collect();
+    let rows: Vec<Vec<String>> = bench.rows.iter().map(Row::text).collect();
     let head = format!(
-        "{}, {threads} threads; ceilings: {:.0} GFLOP/s in registers, {:.1} GB/s copied\n",
+        "{}, {threads} threads; ceilings: {:.0} GFLOP/s {}, {:.1} GB/s {}\n",
         device.name(),
-        bench.flops / 1e9,
-        bench.bytes / 1e9
+        flops / 1e9,
+        how.0,
+        bytes / 1e9,
+        how.1,
     );
-    output::print(&(head + &output::table(&["kernel", "time", "rate", "of the ceiling"], &rows)))
+    output::print(&(head + &output::table(&["", "time", "rate", "of the ceiling", "launches", "waits"], &rows)))
 }
 
-fn row_text(row: &Value) -> Vec<String> {
-    let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-    let unit = row["unit"].as_str().unwrap_or_default();
-    vec![
-        row["kernel"].as_str().unwrap_or_default().to_owned(),
-        format!("{:.3} ms", 1e3 * number("seconds")),
-        format!("{:.1} {unit}", number("rate") / 1e9),
-        format!("{:.0} %", 100.0 * number("share")),
-    ]
+impl Row {
+    fn text(&self) -> Vec<String> {
+        vec![
+            self.what.clone(),
+            format!("{:.3} ms", 1e3 * self.seconds),
+            format!("{:.1} {}", self.rate, self.unit),
+            format!("{:.0} %", 100.0 * self.share),
+            self.launches.to_string(),
+            self.waits.to_string(),
+        ]
+    }
+}
+
+fn csv(rows: &[Row]) -> Result<Vec<u8>> {
+    let failed = |what: String| Error::Argument { op: "csv", what };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|e| failed(e.to_string()))?;
+    }
+    writer.into_inner().map_err(|e| failed(e.to_string()))
 }
 
 impl Bench<'_> {
-    fn measure(&mut self, name: &str) -> Result<()> {
-        const N: usize = 4 << 20;
-        let view = Layout::contiguous(&[N], 0);
-        let seed = [1, 0];
-        match name {
-            "gemm" => {
-                for (m, k, n) in [(512, 512, 512), (64, 800, 800), (256, 2000, 256)] {
-                    let inputs = [values(m * k), values(k * n), vec![0.0], vec![0.0]];
-                    let work = Bound::Flops(2.0 * (m * n * k) as f64);
-                    let what = format!("gemm {m} x {k} x {n}");
-                    self.launch(&what, &GEMM, &GemmParams::plain(m, n, k), &words(&inputs), m * n, work)?;
-                }
-                Ok(())
-            }
-            "spmm" => self.spmm(),
-            "add" => {
-                let params = BinaryParams { op: Binary::Add as u32, x: view, y: view };
-                let inputs = words(&[values(N), values(N)]);
-                self.launch("add, 4 Mi elements", &BINARY, &params, &inputs, N, Bound::Bytes(12.0 * N as f64))
-            }
-            "exp" => {
-                let params = UnaryParams { op: Unary::Exp as u32, a: 0.0, b: 0.0, x: view };
-                let inputs = words(&[values(N)]);
-                self.launch("exp, 4 Mi elements", &UNARY, &params, &inputs, N, Bound::Bytes(8.0 * N as f64))
-            }
-            "normal" => {
-                let n = N as u32;
-                let params = RandomParams { seed, stream: 0, step: 0, part: 0, offset: 0, n, a: 0.0, b: 1.0, c: 0.0 };
-                self.launch("normal, 4 Mi draws", &NORMAL, &params, &[vec![0]], N, Bound::Bytes(4.0 * N as f64))
-            }
-            _ => {
-                let params = SgldParams {
-                    seed,
-                    stream: 0,
-                    step: 0,
-                    part: 0,
-                    n: N as u32,
-                    g_offset: 0,
-                    x_offset: 0,
-                    flags: 0,
-                    alpha: 1.0,
-                    sigma: 0.01,
-                    g_max: 0.0,
-                    low: 0.0,
-                    high: 0.0,
-                };
-                let inputs = [words(&[values(N)]).remove(0), vec![0]];
-                self.launch("sgld, 4 Mi elements", &STEP, &params, &inputs, N, Bound::Bytes(12.0 * N as f64))
-            }
+    /// Measures both ceilings and says of what.
+    fn measure_ceilings(&mut self, threads: usize) -> Result<(&'static str, &'static str)> {
+        if matches!(self.device.name(), "cpu" | "reference") {
+            self.ceilings = (ceiling::fma_rate(threads), ceiling::copy_rate(24 << 20, threads));
+            return Ok(("in registers", "copied"));
         }
+        let (n, words) = if self.quick { (512, 1 << 20) } else { (4096, 64 << 20) };
+        work::product(self, [n, n, n])?;
+        work::map(self, "copy", work::COPY, words)?;
+        let best: Vec<f64> = self.rows.drain(..).map(|row| 1e9 * row.rate).collect();
+        self.ceilings = (best[0], best[1]);
+        Ok(("of a large dense product", "copied"))
     }
 
-    /// 256 x 3000 at 7 % density times 3000 x 256.
-    fn spmm(&mut self) -> Result<()> {
-        const SIZE: (usize, usize, usize) = (256, 3000, 256);
-        let (m, k, n) = SIZE;
-        let draw = Stream::new(2, 0);
-        let (mut indptr, mut indices) = (vec![0u32], Vec::new());
-        for row in 0..m {
-            indices.extend((0..k as u32).filter(|&column| draw.uniform((row * k) as u32 + column) < 0.07));
-            indptr.push(indices.len() as u32);
+    /// Times `f`, which does `amount`, and adds a row.
+    fn time(&mut self, what: String, amount: Amount, mut f: impl FnMut() -> Result<()>) -> Result<()> {
+        let (warm, rounds) = if self.quick { (1, 3) } else { (3, 11) };
+        for _ in 0..warm {
+            f()?;
         }
-        let entries = indices.len();
-        let floats = words(&[values(entries), values(k * n)]);
-        let inputs = [indptr, indices, floats[0].clone(), floats[1].clone(), vec![0]];
-        let params = SpmmParams {
-            m: m as u32,
-            n: n as u32,
-            k: k as u32,
-            indptr_offset: 0,
-            b_row: n as i32,
-            b_col: 1,
-            b_offset: 0,
-            epilogue: Epilogue::NONE,
-        };
-        let what = format!("spmm {m} x {k} x {n}, 7 % full");
-        self.launch(&what, &SPMM, &params, &inputs, m * n, Bound::Flops(2.0 * (entries * n) as f64))
-    }
-
-    /// Median time of a launch on `inputs` and an output of `n` words.
-    fn launch<P: Pod>(
-        &mut self,
-        what: &str,
-        kernel: &'static Kernel,
-        params: &P,
-        inputs: &[Vec<u32>],
-        n: usize,
-        work: Bound,
-    ) -> Result<()> {
-        let mut buffers: Vec<Storage> = inputs.iter().map(|x| self.device.upload(x)).collect::<Result<_>>()?;
-        buffers.push(self.device.upload(&vec![0; n])?);
-        let refs: Vec<&Storage> = buffers.iter().collect();
-        let mut seconds = Vec::new();
-        // The first launches warm up.
-        for round in 0..14 {
+        self.device.sync()?;
+        let before = self.device.memory();
+        let mut seconds = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
             let start = Instant::now();
-            self.device.launch(kernel, params, &refs, [n.div_ceil(4) as u32, 1, 1])?;
+            f()?;
             self.device.sync()?;
-            if round >= 3 {
-                seconds.push(start.elapsed().as_secs_f64());
-            }
+            seconds.push(start.elapsed().as_secs_f64());
         }
+        let after = self.device.memory();
         seconds.sort_by(f64::total_cmp);
-        let median = seconds[seconds.len() / 2];
-        let (amount, unit, ceiling) = match work {
-            Bound::Flops(n) => (n, "GFLOP/s", self.flops),
-            Bound::Bytes(n) => (n, "GB/s", self.bytes),
+        let median = seconds[rounds / 2];
+        let (amount, unit, ceiling) = match amount {
+            Amount::Flops(n) => (n, "GFLOP/s", self.ceilings.0 / 1e9),
+            Amount::Bytes(n) => (n, "GB/s", self.ceilings.1 / 1e9),
         };
-        let rate = amount / median;
-        self.rows.push(json!({
-            "kernel": what, "seconds": median, "rate": rate, "unit": unit, "share": rate / ceiling,
-        }));
+        let rate = amount / median / 1e9;
+        self.rows.push(Row {
+            what,
+            seconds: median,
+            rate,
+            unit,
+            ceiling,
+            share: rate / ceiling,
+            launches: (after.launches - before.launches) / rounds as u64,
+            waits: (after.downloads - before.downloads) / rounds as u64,
+        });
         Ok(())
     }
-}
-
-fn values(n: usize) -> Vec<f32> {
-    let draw = Stream::new(1, 0);
-    (0..n as u32).map(|i| draw.uniform(i) * 2.0 - 1.0).collect()
-}
-
-fn words(values: &[Vec<f32>]) -> Vec<Vec<u32>> {
-    values.iter().map(|v| bytemuck::cast_slice(v).to_vec()).collect()
 }

@@ -3,6 +3,7 @@
 //! `place` runs the binary in a folder of its own; `cells` makes the files.
 
 mod bad_input;
+mod bench;
 mod cells;
 mod place;
 mod preprocess;
