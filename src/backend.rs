@@ -61,9 +61,11 @@ impl std::fmt::Debug for Buffer {
 /// `buffers` come in the order of `kernel.bindings`: all `Read` ones first. No buffer that is
 /// written may be bound twice.
 pub struct Call<'a> {
+    /// What to run.
     pub kernel: &'static Kernel,
     /// The family's `Params`, as bytes.
     pub params: &'a [u8],
+    /// In the order of the kernel's bindings.
     pub buffers: &'a [&'a Buffer],
     /// Number of independent work items along x, y, z, as the kernel's doc comment says; a GPU
     /// derives its grid from it, a CPU ignores it.

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong, grouped by who has to act.
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 #[derive(Debug)]
 pub enum Error {
     // ---- engine ----

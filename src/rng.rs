@@ -28,25 +28,45 @@ use crate::math::{ln, sincos_2pi};
 
 /// What the numbers of a stream are for.
 pub mod stream {
+    /// First values of parameters.
     pub const INIT: u32 = 1;
+    /// Split into training, validation and test cells.
     pub const SPLIT: u32 = 2;
+    /// Order of cells in the generative term.
     pub const ORDER_X: u32 = 3;
+    /// Order of labelled cells.
     pub const ORDER_LAB: u32 = 4;
+    /// Dropout masks.
     pub const DROPOUT: u32 = 5;
+    /// Noise of Langevin steps.
     pub const SGLD: u32 = 6;
+    /// Replay buffer.
     pub const BUFFER: u32 = 7;
+    /// Stochastic gate of the generative loss.
     pub const GATE: u32 = 8;
+    /// VERA's generator.
     pub const VERA: u32 = 9;
+    /// Simulated data.
     pub const SIMULATE: u32 = 10;
+    /// Noise added to inputs.
     pub const AUGMENT: u32 = 11;
+    /// Latent variables.
     pub const LATENT: u32 = 12;
+    /// First centroids of clusterings.
     pub const CLUSTER: u32 = 13;
+    /// Neighbour search.
     pub const NEIGHBORS: u32 = 14;
+    /// Subsets of cells.
     pub const SUBSAMPLE: u32 = 15;
+    /// Calibration.
     pub const CALIBRATE: u32 = 16;
+    /// First subspace of PCA.
     pub const PCA: u32 = 17;
+    /// Sweeps over settings.
     pub const SWEEP: u32 = 18;
+    /// Bootstrap samples.
     pub const BOOTSTRAP: u32 = 19;
+    /// Tests.
     pub const TEST: u32 = 20;
 }
 
@@ -102,9 +122,13 @@ pub fn normal_from(a: u32, b: u32) -> (f32, f32) {
 /// The address of a tensor of random numbers; see the module's head for the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
+    /// Seed of the run.
     pub seed: u64,
+    /// What it is for, see [`mod@stream`].
     pub stream: u32,
+    /// Iteration.
     pub step: u32,
+    /// Which draw of the iteration.
     pub part: u32,
 }
 
@@ -127,6 +151,7 @@ impl Stream {
         Stream { part, ..self }
     }
 
+    /// The seed as Philox takes it.
     #[inline(always)]
     pub const fn key(&self) -> [u32; 2] {
         [self.seed as u32, (self.seed >> 32) as u32]

@@ -73,6 +73,7 @@ pub struct Evaluation {
 pub struct Detection {
     /// `log p(x)` or `max p(y|x)`.
     pub score: &'static str,
+    /// Area under the ROC curve.
     pub auroc: f64,
     /// Average precision with the known cells as positives.
     pub average_precision: f64,
@@ -80,7 +81,9 @@ pub struct Detection {
     pub average_precision_unknown: f64,
     /// Share of unknown cells that pass where 95 % of the known cells do.
     pub fpr_at_tpr95: f64,
+    /// Cells of types that the model knows.
     pub known: usize,
+    /// Cells of other types.
     pub unknown: usize,
 }
 
@@ -98,12 +101,17 @@ pub struct Flagging {
 /// Figures of one true type.
 #[derive(Clone, Debug, Serialize)]
 pub struct TypeFigures {
+    /// Name of the type.
     pub label: String,
+    /// Whether the model knows it.
     pub known: bool,
+    /// Cells of it.
     pub cells: usize,
     /// Known types: precision among known cells, recall, F1. NaN for unknown types.
     pub precision: f64,
+    /// Share of its cells that were found.
     pub recall: f64,
+    /// Harmonic mean of precision and recall.
     pub f1: f64,
     /// Share of the type's cells that are flagged; NaN if none could be.
     pub flagged: f64,

@@ -18,6 +18,7 @@ const PANEL: usize = 32;
 /// The `k` nearest reference points of each query, nearest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Neighbors {
+    /// Neighbours of each point.
     pub k: usize,
     /// `[n, k]`, rows of the reference.
     pub indices: Vec<u32>,

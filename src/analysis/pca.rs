@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// A matrix `[n_obs, n_vars]` that can be read in pieces, in binary64.
 pub trait Rows: Sync {
+    /// Number of rows (cells).
     fn n_rows(&self) -> usize;
+    /// Number of columns (features).
     fn n_cols(&self) -> usize;
     /// Writes row `row`, columns `first .. first + out.len()`.
     fn read(&self, row: usize, first: usize, out: &mut [f64]);
@@ -24,7 +26,9 @@ pub trait Rows: Sync {
 /// A dense row-major matrix for [`Pca`].
 #[derive(Clone, Copy, Debug)]
 pub struct DenseRows<'a, T> {
+    /// Row-major, rows after rows.
     pub values: &'a [T],
+    /// Number of columns.
     pub n_cols: usize,
 }
 
@@ -64,6 +68,7 @@ impl Rows for Csr {
 /// Principal components of a matrix, largest variance first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pca {
+    /// Number of features that went in.
     pub n_vars: usize,
     /// Number of components k.
     pub n_comps: usize,

@@ -7,6 +7,7 @@ use crate::kernel::{Kernel, Layout, MAX_RANK, params};
 use crate::{math, simd_fn};
 use bytemuck::Pod;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 4] = [(&UNARY, unary), (&BINARY, binary), (&SELECT, select), (&FILL, fill)];
 
 fn floats(words: &[u32]) -> &[f32] {

@@ -7,6 +7,7 @@ use crate::kernel::gather::*;
 use crate::kernel::{Kernel, MAX_RANK, params};
 use crate::reference::{floats, floats_mut};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 7] = [
     (&COPY, copy),
     (&ROWS, rows),

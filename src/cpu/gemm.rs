@@ -10,6 +10,7 @@ use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
 use crate::{math, simd_fn};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 1] = [(&GEMM, gemm)];
 
 /// The output of a launch, of which every task writes another part.

@@ -7,6 +7,7 @@ use crate::kernel::{Kernel, params};
 use crate::math::exp;
 use crate::simd_fn;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 3] = [(&ROWS, rows), (&APPLY, apply), (&APPLY_GRAD, apply_grad)];
 
 /// Rows of x handled together.

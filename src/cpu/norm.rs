@@ -8,6 +8,7 @@ use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
 use crate::{simd_fn, wide_fn};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 6] = [
     (&BATCH_STATS, batch_stats),
     (&BATCH_APPLY, batch_apply),

@@ -5,6 +5,7 @@ use crate::kernel::optim::*;
 use crate::kernel::{Kernel, params};
 use crate::simd_fn;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 9] = [
     (&SGD, sgd),
     (&MOMENTUM, momentum),

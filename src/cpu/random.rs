@@ -6,6 +6,7 @@ use crate::kernel::{Kernel, params};
 use crate::rng::{Stream, normal_from, uniform_from};
 use crate::simd_fn;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] =
     [(&UNIFORM, uniform), (&NORMAL, normal), (&MASK, mask), (&BELOW, below), (&ADVANCE, advance)];
 

@@ -9,6 +9,7 @@ use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
 use crate::{simd_fn, wide_fn};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] = [(&LAST, last), (&AXIS, axis), (&ALL, all), (&ARG, arg), (&SCAN, scan)];
 
 fn last(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Threads) {

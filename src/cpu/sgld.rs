@@ -7,6 +7,7 @@ use crate::kernel::{Kernel, params};
 use crate::rng::Stream;
 use crate::simd_fn;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 1] = [(&STEP, step)];
 
 #[inline(always)]

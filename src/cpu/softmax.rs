@@ -9,6 +9,7 @@ use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
 use crate::{math, simd_fn, wide_fn};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] = [
     (&SOFTMAX, softmax),
     (&LOG, log),

@@ -14,6 +14,7 @@ use crate::reference::{floats, floats_mut};
 use cut::{Cut, Run};
 use std::ops::Range;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 2] = [(&SPMM, spmm), (&TRANSPOSE, transpose::transpose)];
 
 /// Columns of a tile: a chunk of it (32 KiB) fits the first-level cache.

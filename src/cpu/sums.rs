@@ -9,17 +9,22 @@ use crate::wide_fn;
 
 /// What is joined, as a type, so that its loops are compiled for it.
 pub trait Fold: Copy + Send + Sync {
+    /// What joining changes nothing.
     const IDENTITY: f32;
+    /// Both in one; as the reference's, bit for bit.
     fn join(a: f32, b: f32) -> f32;
     /// # Safety
     /// The processor has the instructions of `V`.
     unsafe fn wide<V: Wide>(a: V, b: V) -> V;
 }
 
+/// `a + b`
 #[derive(Clone, Copy)]
 pub struct Sum;
+/// The larger, NaN if either is.
 #[derive(Clone, Copy)]
 pub struct Max;
+/// The smaller, NaN if either is.
 #[derive(Clone, Copy)]
 pub struct Min;
 
@@ -73,7 +78,9 @@ pub trait Groups {
 
 /// A row as it is, padded with `pad`.
 pub struct Row<'a> {
+    /// The values, side by side.
     pub x: &'a [f32],
+    /// What stands for missing values.
     pub pad: f32,
 }
 

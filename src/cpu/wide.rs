@@ -15,17 +15,25 @@ pub const WIDTH: usize = 16;
 /// first `count` of them, at most 16.
 #[allow(clippy::missing_safety_doc)]
 pub trait Wide: Copy {
+    /// `x` in every lane.
     unsafe fn splat(x: f32) -> Self;
+    /// From memory.
     unsafe fn load(p: *const f32) -> Self;
     /// `pad` stands after the first `count` values.
     unsafe fn load_first(p: *const f32, count: usize, pad: f32) -> Self;
+    /// To memory.
     unsafe fn store(self, p: *mut f32);
+    /// The first `count` lanes to memory.
     unsafe fn store_first(self, p: *mut f32, count: usize);
     /// Zero after the first `count` lanes (any number from 0 on).
     unsafe fn keep_first(self, count: usize) -> Self;
+    /// `x + y`
     unsafe fn add(self, y: Self) -> Self;
+    /// `x - y`
     unsafe fn sub(self, y: Self) -> Self;
+    /// `x y`
     unsafe fn mul(self, y: Self) -> Self;
+    /// `x / y`
     unsafe fn div(self, y: Self) -> Self;
     /// `y > self or y is NaN ? y : self`
     unsafe fn max(self, y: Self) -> Self;

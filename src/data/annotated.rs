@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 /// Something aligned to cells or genes: `obsm`, `varm`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
+    /// Numbers, one row per cell or gene.
     Matrix(Matrix),
+    /// A table with the same rows.
     Table(Table),
 }
 
@@ -27,28 +29,47 @@ impl Entry {
 /// Unstructured content (`uns`): a tree of dictionaries, numbers, text and arrays.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// Entries by name, in the file's order.
     Dict(Vec<(String, Value)>),
+    /// A text.
     Str(String),
+    /// An integer.
     Int(i64),
+    /// A number.
     Float(f64),
+    /// True or false.
     Bool(bool),
+    /// Texts in row-major order.
     Strs {
+        /// Size along each axis.
         shape: Vec<usize>,
+        /// The texts.
         data: Vec<String>,
     },
+    /// Integers in row-major order.
     Ints {
+        /// Size along each axis.
         shape: Vec<usize>,
+        /// The integers.
         data: Vec<i64>,
     },
+    /// Numbers in row-major order.
     Floats {
+        /// Size along each axis.
         shape: Vec<usize>,
+        /// The numbers.
         data: Vec<f64>,
     },
+    /// Truth values in row-major order.
     Bools {
+        /// Size along each axis.
         shape: Vec<usize>,
+        /// The truth values.
         data: Vec<bool>,
     },
+    /// A sparse matrix.
     Sparse(Csr),
+    /// A table.
     Table(Table),
     /// A column outside of a table: a categorical or a nullable array.
     Column(Column),
@@ -122,23 +143,36 @@ impl From<Vec<f64>> for Value {
 /// The matrix before genes were selected, as scanpy keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw {
+    /// `[n_obs, genes of raw]`
     pub x: Matrix,
+    /// Its genes.
     pub var: Table,
+    /// Arrays per gene of raw.
     pub varm: Vec<(String, Entry)>,
 }
 
 /// Cells in rows, genes in columns, and all that belongs to them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
+    /// `[n_obs, n_vars]`
     pub x: Matrix,
+    /// Other matrices of the shape of `x`, by name.
     pub layers: Vec<(String, Matrix)>,
+    /// The cells.
     pub obs: Table,
+    /// The genes.
     pub var: Table,
+    /// Arrays per cell.
     pub obsm: Vec<(String, Entry)>,
+    /// Arrays per gene.
     pub varm: Vec<(String, Entry)>,
+    /// Matrices of cells by cells.
     pub obsp: Vec<(String, Matrix)>,
+    /// Matrices of genes by genes.
     pub varp: Vec<(String, Matrix)>,
+    /// Everything else.
     pub uns: Vec<(String, Value)>,
+    /// The matrix before genes were chosen.
     pub raw: Option<Raw>,
     /// What the file held in an encoding that is not known here, as paths inside the file.
     pub skipped: Vec<String>,
@@ -175,10 +209,12 @@ impl Dataset {
         })
     }
 
+    /// Number of cells.
     pub fn n_obs(&self) -> usize {
         self.obs.n_rows()
     }
 
+    /// Number of genes.
     pub fn n_vars(&self) -> usize {
         self.var.n_rows()
     }

@@ -55,10 +55,12 @@ impl BatchStream {
         self.batch_size
     }
 
+    /// Batches of an epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.n_items / self.batch_size
     }
 
+    /// Where the stream stands.
     pub fn position(&self) -> BatchPosition {
         self.position
     }
@@ -88,8 +90,11 @@ impl BatchStream {
 /// Disjoint parts of the cells, each in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
+    /// Rows to train on.
     pub train: Vec<usize>,
+    /// Rows to choose an epoch by.
     pub valid: Vec<usize>,
+    /// Rows to judge by.
     pub test: Vec<usize>,
 }
 

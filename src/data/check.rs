@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use std::collections::HashMap;
 
 /// What kind of values a matrix holds.
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Content {
     /// No cells, no genes, or nothing but zeros.
@@ -45,14 +47,18 @@ impl Content {
 /// An entry of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Entry {
+    /// Row, from 0.
     pub row: usize,
+    /// Column, from 0.
     pub column: usize,
+    /// Its value.
     pub value: f32,
 }
 
 /// What [`describe`] saw.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
+    /// What the matrix seems to hold.
     pub content: Content,
     /// Why it is taken for that.
     pub evidence: String,
@@ -62,7 +68,9 @@ pub struct Description {
     pub nonzero: usize,
     /// The first NaN or infinity.
     pub not_finite: Option<Entry>,
+    /// The first negative entry.
     pub negative: Option<Entry>,
+    /// The first entry that is no whole number.
     pub fractional: Option<Entry>,
     /// Cells without any value above 0 (nor below).
     pub empty_cells: Vec<usize>,
@@ -193,7 +201,9 @@ fn rounded(total: f64) -> f64 {
 pub struct Names<'a> {
     /// As in `"query.h5ad: X"` or `"query.h5ad: layer \"counts\""`.
     pub place: &'a str,
+    /// Names of the cells.
     pub cells: &'a [String],
+    /// Names of the genes.
     pub genes: &'a [String],
 }
 

@@ -97,10 +97,12 @@ impl Csr {
         Ok(builder.finish())
     }
 
+    /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.n_rows
     }
 
+    /// Number of columns.
     pub fn n_cols(&self) -> usize {
         self.n_cols
     }
@@ -115,10 +117,12 @@ impl Csr {
         &self.indptr
     }
 
+    /// Column of each stored value.
     pub fn indices(&self) -> &[u32] {
         &self.indices
     }
 
+    /// The stored values, row after row.
     pub fn values(&self) -> &[f32] {
         &self.values
     }

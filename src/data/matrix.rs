@@ -28,10 +28,12 @@ impl Dense {
         Ok(Dense { n_rows, n_cols, values })
     }
 
+    /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.n_rows
     }
 
+    /// Number of columns.
     pub fn n_cols(&self) -> usize {
         self.n_cols
     }
@@ -41,14 +43,17 @@ impl Dense {
         &self.values
     }
 
+    /// All values, row-major.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 
+    /// All values, row-major.
     pub fn into_values(self) -> Vec<f32> {
         self.values
     }
 
+    /// The values of a row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.n_cols..(row + 1) * self.n_cols]
     }
@@ -69,11 +74,14 @@ impl Dense {
 /// Dense or sparse, as it was stored; compressed columns become compressed rows on reading.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Matrix {
+    /// Every value stored.
     Dense(Dense),
+    /// Zeros not stored.
     Csr(Csr),
 }
 
 impl Matrix {
+    /// Number of rows.
     pub fn n_rows(&self) -> usize {
         match self {
             Matrix::Dense(m) => m.n_rows(),
@@ -81,6 +89,7 @@ impl Matrix {
         }
     }
 
+    /// Number of columns.
     pub fn n_cols(&self) -> usize {
         match self {
             Matrix::Dense(m) => m.n_cols(),
@@ -112,6 +121,7 @@ impl Matrix {
         }
     }
 
+    /// Sum of each row.
     pub fn row_sums(&self) -> Vec<f64> {
         match self {
             Matrix::Dense(m) => (0..m.n_rows()).map(|r| m.row(r).iter().map(|&v| f64::from(v)).sum()).collect(),
@@ -119,6 +129,7 @@ impl Matrix {
         }
     }
 
+    /// The rows of that order.
     pub fn select_rows(&self, rows: &[usize]) -> Matrix {
         match self {
             Matrix::Dense(m) => Matrix::Dense(m.select_rows(rows)),
@@ -126,6 +137,7 @@ impl Matrix {
         }
     }
 
+    /// The columns of that order.
     pub fn select_cols(&self, columns: &[usize]) -> Matrix {
         match self {
             Matrix::Dense(m) => Matrix::Dense(m.select_cols(columns)),

@@ -11,7 +11,9 @@ use std::str::FromStr;
 /// One condition on a column of `obs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
+    /// Column of obs.
     pub column: String,
+    /// Text that it must hold.
     pub value: String,
     /// The value must be another one (or missing).
     pub negated: bool,

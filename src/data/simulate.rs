@@ -26,8 +26,11 @@ use rayon::prelude::*;
 pub struct SimulateParams {
     /// Cells in all, shared equally by the batches.
     pub n_cells: usize,
+    /// Number of genes.
     pub n_genes: usize,
+    /// Number of cell types.
     pub n_types: usize,
+    /// Number of batches.
     pub n_batches: usize,
     /// The last type occurs in the last batch only.
     pub hold_out_last: bool,
@@ -43,6 +46,7 @@ pub struct SimulateParams {
     pub batch_sigma: f32,
     /// Chance that a count is lost, in [0, 1).
     pub dropout: f32,
+    /// Seed of all draws.
     pub seed: u64,
 }
 

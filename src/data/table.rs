@@ -10,9 +10,13 @@ use std::collections::HashMap;
 /// What the categories of a [`Categorical`] were before they became text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CategoryKind {
+    /// Texts.
     Str,
+    /// Integers, written as text here.
     Int,
+    /// Numbers, written as text here.
     Float,
+    /// `True` and `False`.
     Bool,
 }
 
@@ -23,6 +27,7 @@ pub struct Categorical {
     pub codes: Vec<i32>,
     /// The list, as text.
     pub categories: Vec<String>,
+    /// Whether the order of categories means something.
     pub ordered: bool,
     /// What `categories` are in the file.
     pub kind: CategoryKind,
@@ -52,19 +57,31 @@ impl Categorical {
 
 /// One column. In the nullable kinds `mask[row]` is true where the value is missing.
 #[derive(Clone, Debug, PartialEq)]
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 pub enum Column {
+    /// A text of few for each row.
     Categorical(Categorical),
+    /// Texts.
     Str(Vec<String>),
+    /// Numbers.
     Float(Vec<f64>),
+    /// Numbers stored in 32 bits.
     Float32(Vec<f32>),
+    /// Integers.
     Int(Vec<i64>),
+    /// Truth values.
     Bool(Vec<bool>),
+    /// Integers, missing where the mask is true.
     NullableInt { values: Vec<i64>, mask: Vec<bool> },
+    /// Truth values, missing where the mask is true.
     NullableBool { values: Vec<bool>, mask: Vec<bool> },
+    /// Texts, missing where the mask is true.
     NullableStr { values: Vec<String>, mask: Vec<bool> },
 }
 
 impl Column {
+    /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
             Column::Categorical(c) => c.codes.len(),
@@ -79,6 +96,7 @@ impl Column {
         }
     }
 
+    /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -177,14 +195,17 @@ impl Table {
         Table { index_name: None, index, columns: Vec::new() }
     }
 
+    /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.index.len()
     }
 
+    /// Names of the columns.
     pub fn names(&self) -> Vec<&str> {
         self.columns.iter().map(|(name, _)| name.as_str()).collect()
     }
 
+    /// A column by its name.
     pub fn get(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|(n, _)| n == name).map(|(_, column)| column)
     }

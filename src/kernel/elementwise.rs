@@ -27,28 +27,47 @@ pub static FILL: Kernel = entry("elementwise_fill", &[Write]);
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unary {
+    /// `-x`
     Neg,
+    /// `|x|`
     Abs,
     /// -1, 0 or 1; 0 for NaN.
     Sign,
+    /// `√x`
     Sqrt,
     /// `1 / sqrt(x)`, two roundings.
     Rsqrt,
+    /// `1/x`
     Recip,
+    /// `x²`
     Square,
+    /// `e^x`
     Exp,
+    /// `e^x - 1`
     Expm1,
+    /// `ln x`
     Ln,
+    /// `ln(1 + x)`
     Log1p,
+    /// Sine of radians.
     Sin,
+    /// Cosine of radians.
     Cos,
+    /// Hyperbolic tangent.
     Tanh,
+    /// `1/(1 + e^-x)`
     Sigmoid,
+    /// `-ln(1 + e^-x)`
     LogSigmoid,
+    /// `ln(1 + e^x)`
     Softplus,
+    /// Error function.
     Erf,
+    /// `ln |Γ(x)|`
     Lgamma,
+    /// Derivative of lgamma.
     Digamma,
+    /// Derivative of digamma.
     Trigamma,
     /// `x > 0 ? x : 0`
     Relu,
@@ -75,6 +94,7 @@ pub enum Unary {
 }
 
 impl Unary {
+    /// In the order of their codes.
     pub const ALL: [Unary; 32] = [
         Unary::Neg,
         Unary::Abs,
@@ -120,25 +140,36 @@ impl Unary {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binary {
+    /// `x + y`
     Add,
+    /// `x - y`
     Sub,
+    /// `x y`
     Mul,
+    /// `x / y`
     Div,
     /// `x > y ? x : y`, NaN if either is
     Max,
     /// `x < y ? x : y`, NaN if either is
     Min,
+    /// `x^y`
     Pow,
-    /// comparisons give 1 or 0
+    /// 1 where `x > y`, else 0; so for all comparisons.
     Gt,
+    /// 1 where `x >= y`.
     Ge,
+    /// 1 where `x < y`.
     Lt,
+    /// 1 where `x <= y`.
     Le,
+    /// 1 where `x = y`.
     Eq,
+    /// 1 where `x != y`.
     Ne,
 }
 
 impl Binary {
+    /// In the order of their codes.
     pub const ALL: [Binary; 13] = [
         Binary::Add,
         Binary::Sub,
@@ -161,13 +192,17 @@ impl Binary {
     }
 }
 
+/// Parameters of [`UNARY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct UnaryParams {
     /// A [`Unary`].
     pub op: u32,
+    /// First scalar of the function.
     pub a: f32,
+    /// Second scalar of the function.
     pub b: f32,
+    /// How x lies in memory.
     pub x: Layout,
 }
 
@@ -177,7 +212,9 @@ pub struct UnaryParams {
 pub struct BinaryParams {
     /// A [`Binary`].
     pub op: u32,
+    /// How x lies in memory.
     pub x: Layout,
+    /// How y lies in memory.
     pub y: Layout,
 }
 
@@ -185,11 +222,15 @@ pub struct BinaryParams {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct SelectParams {
+    /// How the condition lies in memory.
     pub cond: Layout,
+    /// How x lies in memory.
     pub x: Layout,
+    /// How y lies in memory.
     pub y: Layout,
 }
 
+/// Parameters of [`FILL`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct FillParams {

@@ -43,39 +43,54 @@ pub static ONE_HOT: Kernel = entry("gather_one_hot", &[Read, Write]);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct CopyParams {
+    /// Where elements come from.
     pub src: Layout,
+    /// Where they go.
     pub dst: Layout,
 }
 
+/// Parameters of launches on rows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct RowsParams {
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the indices.
     pub index_offset: u32,
     /// Rows that an index may name.
     pub n_rows: u32,
+    /// Elements of a row.
     pub width: u32,
     /// Number of indices.
     pub m: u32,
 }
 
+/// Parameters of launches along an axis.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct AlongParams {
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the indices.
     pub index_offset: u32,
+    /// Product of the axes before.
     pub outer: u32,
     /// Length of the axis that an index names a place on.
     pub n: u32,
+    /// Product of the axes after.
     pub inner: u32,
     /// Number of indices along the axis.
     pub m: u32,
 }
 
+/// Parameters of [`ONE_HOT`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct OneHotParams {
+    /// First word of the indices.
     pub index_offset: u32,
+    /// Number of indices.
     pub m: u32,
+    /// Number of classes.
     pub classes: u32,
 }

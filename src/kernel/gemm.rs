@@ -26,18 +26,24 @@ pub static GEMM: Kernel = Kernel { name: "gemm", bindings: &[Read, Read, Read, R
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
+    /// `x`
     None,
+    /// `x > 0 ? x : 0`
     Relu,
     /// `x > 0 ? x : a x`
     LeakyRelu,
     /// `x > 0 ? x : a expm1(x)`
     Elu,
+    /// Hyperbolic tangent.
     Tanh,
+    /// `1/(1 + e^-x)`
     Sigmoid,
+    /// `ln(1 + e^x)`
     Softplus,
 }
 
 impl Activation {
+    /// In the order of their codes.
     pub const ALL: [Activation; 7] = [
         Activation::None,
         Activation::Relu,
@@ -60,6 +66,7 @@ impl Activation {
 pub struct Epilogue {
     /// 1: the bias buffer holds one value per column, contiguous from `bias_offset`.
     pub bias: u32,
+    /// First word of the bias.
     pub bias_offset: u32,
     /// An [`Activation`].
     pub activation: u32,
@@ -78,7 +85,9 @@ impl Epilogue {
 pub struct Operand {
     /// Strides of the batch axes.
     pub batch: [i32; 4],
+    /// Words from a row to the next.
     pub row: i32,
+    /// Words from a column to the next.
     pub col: i32,
     /// Index of element 0, 0 of product 0.
     pub offset: u32,
@@ -107,13 +116,17 @@ impl Operand {
     }
 }
 
+/// Parameters of [`GEMM`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct GemmParams {
     /// Sizes of the batch axes, right-aligned; unused ones are 1.
     pub batch: [u32; 4],
+    /// Rows of the result.
     pub m: u32,
+    /// Columns of the result.
     pub n: u32,
+    /// Length of the sums.
     pub k: u32,
     /// `[m, k]`
     pub a: Operand,
@@ -121,7 +134,9 @@ pub struct GemmParams {
     pub b: Operand,
     /// 1: the residual buffer holds a value per output element, contiguous from `residual_offset`.
     pub residual: u32,
+    /// First word of the residual.
     pub residual_offset: u32,
+    /// What follows the product.
     pub epilogue: Epilogue,
 }
 

@@ -10,7 +10,9 @@ pub const MAX_RANK: usize = 6;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Layout {
+    /// Size along each axis.
     pub shape: [u32; MAX_RANK],
+    /// Words from an element to the next along each axis.
     pub strides: [i32; MAX_RANK],
     /// Index of the element at coordinate 0.
     pub offset: u32,

@@ -78,6 +78,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// In the order of their codes.
     pub const ALL: [Kind; 6] =
         [Kind::Linear, Kind::Cubic, Kind::Gaussian, Kind::Laplacian, Kind::Distance, Kind::GaussianScale];
 
@@ -87,28 +88,38 @@ impl Kind {
     }
 }
 
+/// Parameters of every launch of the family.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct MmdParams {
     /// A [`Kind`].
     pub kind: u32,
+    /// Points x.
     pub m: u32,
+    /// Points y.
     pub n: u32,
+    /// Coordinates.
     pub d: u32,
     /// Columns of u and v, 1 to [`MAX_COLUMNS`].
     pub p: u32,
     /// Number of gammas, 1 to [`MAX_GAMMAS`] for the kinds that use them.
     pub gammas: u32,
+    /// Bits of [`EXCLUDE_SELF`] and [`UNIT`].
     pub flags: u32,
     /// The index among the y of the point that row 0 of x is, for [`EXCLUDE_SELF`].
     pub first: u32,
-    /// First word of each input.
+    /// First word of x.
     pub x_at: u32,
+    /// First word of y.
     pub y_at: u32,
+    /// First word of gamma.
     pub gamma_at: u32,
+    /// First word of u.
     pub u_at: u32,
+    /// First word of v.
     pub v_at: u32,
-    /// Of `Cubic`.
+    /// Factor of the product, of `Cubic`.
     pub scale: f32,
+    /// Added to it, of `Cubic`.
     pub shift: f32,
 }

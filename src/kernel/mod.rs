@@ -37,6 +37,7 @@ pub enum Access {
 pub struct Kernel {
     /// `family_entry`, the name of the function in CUDA and WGSL.
     pub name: &'static str,
+    /// How each buffer is used, in order.
     pub bindings: &'static [Access],
 }
 

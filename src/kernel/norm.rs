@@ -49,65 +49,97 @@ pub static LAYER: Kernel = entry("norm_layer", &[Read, Read, Read, Write]);
 /// `db` `[n]`.
 pub static LAYER_GRAD: Kernel = entry("norm_layer_grad", &[Read, Read, Read, Write, Write, Write]);
 
+/// Parameters of [`BATCH_STATS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct BatchStatsParams {
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the row weights.
     pub row_weights_offset: u32,
     /// Whether rows have weights.
     pub weighted: u32,
+    /// Rows of x.
     pub rows: u32,
+    /// Columns of x.
     pub features: u32,
 }
 
+/// Parameters of [`BATCH_APPLY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct BatchApplyParams {
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the means.
     pub mean_offset: u32,
+    /// First word of the variances.
     pub var_offset: u32,
+    /// First word of the scales.
     pub w_offset: u32,
+    /// First word of the shifts.
     pub b_offset: u32,
     /// Whether there are `w` and `b`.
     pub affine: u32,
+    /// Rows of x.
     pub rows: u32,
+    /// Columns of x.
     pub features: u32,
+    /// Added to the variance.
     pub eps: f32,
 }
 
+/// Parameters of [`BATCH_RUNNING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct BatchRunningParams {
+    /// First word of the running means.
     pub mean_offset: u32,
+    /// First word of the running variances.
     pub var_offset: u32,
+    /// Number of features.
     pub features: u32,
+    /// Weight of the batch.
     pub momentum: f32,
     /// Rows behind the statistics, or the sum of their weights.
     pub count: f32,
 }
 
+/// Parameters of [`BATCH_GRAD`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct BatchGradParams {
+    /// First word of the result's gradient.
     pub dy_offset: u32,
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the means.
     pub mean_offset: u32,
+    /// First word of the variances.
     pub var_offset: u32,
+    /// First word of the scales.
     pub w_offset: u32,
+    /// First word of the row weights.
     pub row_weights_offset: u32,
     /// Whether there is a `w`.
     pub affine: u32,
     /// Whether rows have weights.
     pub weighted: u32,
+    /// Rows of x.
     pub rows: u32,
+    /// Columns of x.
     pub features: u32,
+    /// Added to the variance.
     pub eps: f32,
 }
 
+/// Parameters of [`LAYER`] and [`LAYER_GRAD`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct LayerParams {
+    /// First word of x.
     pub x_offset: u32,
+    /// First word of the scales.
     pub w_offset: u32,
     /// Of [`LAYER`] alone.
     pub b_offset: u32,
@@ -115,8 +147,10 @@ pub struct LayerParams {
     pub dy_offset: u32,
     /// Whether there are `w` and `b`.
     pub affine: u32,
+    /// Rows of x.
     pub rows: u32,
     /// Length of a row.
     pub n: u32,
+    /// Added to the variance.
     pub eps: f32,
 }

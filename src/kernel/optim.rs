@@ -67,18 +67,25 @@ pub const NESTEROV: u32 = 1;
 pub struct OptimParams {
     /// Number of elements.
     pub n: u32,
-    /// First word of the gradients, the parameters, every state buffer, and of `step`.
+    /// First word of the gradients.
     pub g_at: u32,
+    /// First word of the parameters.
     pub w_at: u32,
+    /// First word of each state array.
     pub state_at: u32,
+    /// First word of the step's scalars.
     pub step_at: u32,
     /// [`NESTEROV`] or 0.
     pub flags: u32,
-    /// Decay rate of the first average (`rho`, `alpha`, the momentum), and 1 minus it, each rounded once.
+    /// Decay rate of the first average (`rho`, `alpha`, the momentum).
     pub beta1: f32,
+    /// `1 - beta1`, rounded once.
     pub rest1: f32,
+    /// Decay rate of the second moment.
     pub beta2: f32,
+    /// `1 - beta2`, rounded once.
     pub rest2: f32,
+    /// Added to the root of the second moment.
     pub eps: f32,
     /// Coupled weight decay.
     pub l2: f32,

@@ -24,26 +24,34 @@ pub static BELOW: Kernel = Kernel { name: "random_below", bindings: &[Read, Writ
 /// `counter += by` (wrapping); params [`AdvanceParams`]; buffer `counter`. Geometry: one item.
 pub static ADVANCE: Kernel = Kernel { name: "random_advance", bindings: &[Update] };
 
+/// Parameters of every draw.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct RandomParams {
     /// Low and high word of the run's seed.
     pub seed: [u32; 2],
+    /// Which stream of the seed.
     pub stream: u32,
     /// Added to the counter.
     pub step: u32,
+    /// Which part of the step.
     pub part: u32,
     /// First word of the output to write.
     pub offset: u32,
     /// Number of elements.
     pub n: u32,
+    /// First parameter of the distribution.
     pub a: f32,
+    /// Second parameter of the distribution.
     pub b: f32,
+    /// Third parameter of the distribution.
     pub c: f32,
 }
 
+/// Parameters of [`ADVANCE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct AdvanceParams {
+    /// Added to the counter.
     pub by: u32,
 }

@@ -51,6 +51,7 @@ pub const SEGMENT: usize = 65536;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reduce {
+    /// `a + b`, from +0.
     Sum,
     /// NaN if any value is.
     Max,
@@ -59,6 +60,7 @@ pub enum Reduce {
 }
 
 impl Reduce {
+    /// In the order of their codes.
     pub const ALL: [Reduce; 3] = [Reduce::Sum, Reduce::Max, Reduce::Min];
 
     /// Back from a params word.
@@ -71,11 +73,14 @@ impl Reduce {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arg {
+    /// Where the largest value is.
     Max,
+    /// Where the smallest value is.
     Min,
 }
 
 impl Arg {
+    /// In the order of their codes.
     pub const ALL: [Arg; 2] = [Arg::Max, Arg::Min];
 
     /// Back from a params word.
@@ -84,44 +89,58 @@ impl Arg {
     }
 }
 
+/// Parameters of [`LAST`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct LastParams {
     /// A [`Reduce`].
     pub op: u32,
+    /// First word of x.
     pub offset: u32,
+    /// Number of sums.
     pub rows: u32,
     /// Length of a row.
     pub n: u32,
 }
 
+/// Parameters of [`AXIS`] and [`ARG`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct AxisParams {
     /// A [`Reduce`], or an [`Arg`].
     pub op: u32,
+    /// First word of x.
     pub offset: u32,
+    /// Product of the axes before.
     pub outer: u32,
     /// Length of the axis that goes.
     pub n: u32,
+    /// Product of the axes after.
     pub inner: u32,
 }
 
+/// Parameters of [`ALL`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct AllParams {
     /// A [`Reduce`].
     pub op: u32,
+    /// First word of x.
     pub offset: u32,
+    /// Number of values.
     pub n: u32,
 }
 
+/// Parameters of [`SCAN`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct ScanParams {
+    /// First word of x.
     pub offset: u32,
+    /// Product of the axes before.
     pub outer: u32,
     /// Length of the axis that is summed along.
     pub n: u32,
+    /// Product of the axes after.
     pub inner: u32,
 }

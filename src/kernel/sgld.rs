@@ -26,25 +26,34 @@ pub const CLAMP_GRADIENT: u32 = 1;
 /// Bit of `flags`: clamp the result to `[low, high]`.
 pub const CLAMP_BOX: u32 = 2;
 
+/// Parameters of [`STEP`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct SgldParams {
     /// Low and high word of the run's seed.
     pub seed: [u32; 2],
+    /// Which stream of the seed.
     pub stream: u32,
     /// Added (wrapping) to the counter.
     pub step: u32,
+    /// Which part of the step.
     pub part: u32,
     /// Number of elements.
     pub n: u32,
-    /// First word of `g` and of `x`.
+    /// First word of g.
     pub g_offset: u32,
+    /// First word of x.
     pub x_offset: u32,
     /// [`CLAMP_GRADIENT`] | [`CLAMP_BOX`].
     pub flags: u32,
+    /// Factor of the gradient.
     pub alpha: f32,
+    /// Standard deviation of the noise.
     pub sigma: f32,
+    /// Largest absolute gradient entry, if clamped.
     pub g_max: f32,
+    /// Lower side of the box, if there is one.
     pub low: f32,
+    /// Upper side of the box, if there is one.
     pub high: f32,
 }

@@ -36,22 +36,29 @@ pub static CROSS_ENTROPY: Kernel = entry("softmax_cross_entropy", &[Read, Read, 
 /// buffers `logits`, `targets`, `upstream` `[rows]`, `out` `[rows, n]`.
 pub static CROSS_ENTROPY_GRAD: Kernel = entry("softmax_cross_entropy_grad", &[Read, Read, Read, Write]);
 
+/// Parameters of [`SOFTMAX`], [`LOG`] and [`LSE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct SoftmaxParams {
+    /// First word of x.
     pub offset: u32,
+    /// Number of rows.
     pub rows: u32,
     /// Length of a row.
     pub n: u32,
 }
 
+/// Parameters of [`CROSS_ENTROPY`] and [`CROSS_ENTROPY_GRAD`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct CrossEntropyParams {
+    /// First word of the logits.
     pub logits_offset: u32,
+    /// First word of the targets.
     pub targets_offset: u32,
     /// Of [`CROSS_ENTROPY_GRAD`] alone.
     pub upstream_offset: u32,
+    /// Number of rows.
     pub rows: u32,
     /// Number of classes.
     pub n: u32,

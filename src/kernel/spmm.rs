@@ -28,6 +28,7 @@ pub static SPMM: Kernel = Kernel { name: "spmm", bindings: &[Read, Read, Read, R
 /// `indptr`, `indices`, `values`, `indptr_t` (cols + 1, from 0), `indices_t`, `values_t`.
 pub static TRANSPOSE: Kernel = Kernel { name: "spmm_transpose", bindings: &[Read, Read, Read, Write, Write, Write] };
 
+/// Parameters of [`SPMM`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct SpmmParams {
@@ -41,15 +42,21 @@ pub struct SpmmParams {
     pub indptr_offset: u32,
     /// Strides of the dense matrix `[k, n]` in elements, and the index of its element 0, 0.
     pub b_row: i32,
+    /// Words from a column of b to the next.
     pub b_col: i32,
+    /// First word of b.
     pub b_offset: u32,
+    /// What follows the product.
     pub epilogue: Epilogue,
 }
 
+/// Parameters of [`TRANSPOSE`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct TransposeParams {
+    /// Rows of the matrix.
     pub rows: u32,
+    /// Columns of the matrix.
     pub cols: u32,
     /// Where in `indptr` row 0 stands.
     pub indptr_offset: u32,

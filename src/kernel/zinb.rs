@@ -52,20 +52,30 @@ pub const R_BLOCKS: u32 = 4;
 /// Rows of one block of `dr`.
 pub const BLOCK: usize = 64;
 
+/// Parameters of every launch of the family.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 pub struct ZinbParams {
+    /// Rows of m.
     pub rows: u32,
+    /// Columns of m.
     pub genes: u32,
+    /// Rows of r.
     pub segments: u32,
     /// Rows per cell, at least 1.
     pub repeat: u32,
+    /// Bits of [`NO_INFLATION`], [`ONE_SEGMENT`] and [`R_BLOCKS`].
     pub flags: u32,
-    /// First word of each input (dense `x`; a sparse one starts at 0).
+    /// First word of a dense `x`; a sparse one starts at 0.
     pub x_at: u32,
+    /// First word of m.
     pub m_at: u32,
+    /// First word of r.
     pub r_at: u32,
+    /// First word of the segments.
     pub segment_at: u32,
+    /// First word of h.
     pub h_at: u32,
+    /// First word of the weights.
     pub weight_at: u32,
 }

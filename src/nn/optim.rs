@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 /// Which rule, with PyTorch's names and defaults. Learning rates are given at each step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 pub enum OptimizerConfig {
     /// Gradient descent with momentum.
     Sgd { momentum: f64, dampening: f64, nesterov: bool, weight_decay: f64 },

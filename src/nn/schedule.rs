@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How the learning rate changes with the epoch (or whatever the caller counts).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 pub enum Schedule {
     /// Always the initial rate.
     Constant,

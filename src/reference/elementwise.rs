@@ -5,6 +5,7 @@ use crate::kernel::elementwise::*;
 use crate::kernel::{Kernel, params};
 use crate::math;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 4] = [(&UNARY, unary), (&BINARY, binary), (&SELECT, select), (&FILL, fill)];
 
 fn unary(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) {

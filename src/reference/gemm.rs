@@ -5,6 +5,7 @@ use crate::kernel::gemm::*;
 use crate::kernel::{Kernel, params};
 use crate::math;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 1] = [(&GEMM, gemm)];
 
 fn gemm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) {

@@ -5,6 +5,7 @@ use crate::kernel::mmd::*;
 use crate::kernel::{Kernel, params};
 use crate::math::exp;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 3] = [(&ROWS, rows), (&APPLY, apply), (&APPLY_GRAD, apply_grad)];
 
 /// Points and constants of a launch.

@@ -6,6 +6,7 @@ use crate::kernel::norm::*;
 use crate::kernel::reduce::Reduce::Sum;
 use crate::kernel::{Kernel, params};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 6] = [
     (&BATCH_STATS, batch_stats),
     (&BATCH_APPLY, batch_apply),

@@ -4,6 +4,7 @@ use super::{Function, floats, floats_mut};
 use crate::kernel::optim::*;
 use crate::kernel::{Kernel, params};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 9] = [
     (&SGD, sgd),
     (&MOMENTUM, momentum),

@@ -5,6 +5,7 @@ use crate::kernel::random::*;
 use crate::kernel::{Kernel, params};
 use crate::rng::Stream;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] =
     [(&UNIFORM, uniform), (&NORMAL, normal), (&MASK, mask), (&BELOW, below), (&ADVANCE, advance)];
 

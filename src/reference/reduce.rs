@@ -4,6 +4,7 @@ use super::{Function, floats, floats_mut};
 use crate::kernel::reduce::*;
 use crate::kernel::{Kernel, params};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] = [(&LAST, last), (&AXIS, axis), (&ALL, all), (&ARG, arg), (&SCAN, scan)];
 
 /// The result of nothing.

@@ -5,6 +5,7 @@ use crate::kernel::sgld::*;
 use crate::kernel::{Kernel, params};
 use crate::rng::Stream;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 1] = [(&STEP, step)];
 
 fn clamp(v: f32, a: f32, b: f32) -> f32 {

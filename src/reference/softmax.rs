@@ -7,6 +7,7 @@ use crate::kernel::softmax::*;
 use crate::kernel::{Kernel, params};
 use crate::math;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 5] = [
     (&SOFTMAX, softmax),
     (&LOG, log),

@@ -6,6 +6,7 @@ use crate::kernel::gemm::{Activation, K_CHUNK};
 use crate::kernel::spmm::*;
 use crate::kernel::{Kernel, params};
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 2] = [(&SPMM, spmm), (&TRANSPOSE, transpose)];
 
 fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]]) {

@@ -5,6 +5,7 @@ use crate::kernel::zinb::*;
 use crate::kernel::{Kernel, params};
 use crate::math;
 
+/// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 4] =
     [(&VALUE, value), (&VALUE_GRAD, value_grad), (&CSR_VALUE, csr_value), (&CSR_VALUE_GRAD, csr_value_grad)];
 

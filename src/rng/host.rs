@@ -18,6 +18,7 @@ pub struct Rng {
 }
 
 impl Rng {
+    /// At the stream's first number.
     pub fn new(stream: Stream) -> Self {
         Rng { stream, block: 0, words: [0; 4], used: 4, spare: None }
     }

@@ -14,6 +14,7 @@ const PANEL: usize = 256;
 /// The objective and its three parts (not divided by the number of cells).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Objective {
+    /// The sum of the parts.
     pub total: f64,
     /// `sum R d`
     pub distance: f64,

@@ -46,6 +46,8 @@ pub enum Penalty {
 /// The ridge penalty on batch terms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+// Each variant's own line tells of its fields.
+#[allow(missing_docs)]
 pub enum Lambda {
     /// The same for all batches and clusters.
     Fixed(f64),
@@ -80,7 +82,9 @@ pub struct HarmonyConfig {
     pub penalty: Penalty,
     /// Restarts and iterations of the k-means that starts the clusters.
     pub kmeans_restarts: usize,
+    /// Iterations of clustering in each round, at most.
     pub kmeans_iterations: usize,
+    /// Seed of the first centroids.
     pub seed: u64,
 }
 
@@ -142,6 +146,7 @@ impl HarmonyConfig {
 pub struct BatchVariable<'a> {
     /// `[n]`, each below `levels`.
     pub codes: &'a [u32],
+    /// Number of batches.
     pub levels: usize,
 }
 

@@ -18,6 +18,7 @@ pub enum Binning {
 /// One bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bin {
+    /// Cells in the bin.
     pub cells: usize,
     /// Mean confidence; 0 in an empty bin.
     pub confidence: f64,
@@ -27,6 +28,7 @@ pub struct Bin {
 
 /// Confidence against accuracy, bin by bin.
 pub struct Reliability {
+    /// The bins, in order of confidence.
     pub bins: Vec<Bin>,
     cells: usize,
 }

@@ -14,8 +14,11 @@ pub struct Confusion {
 /// Precision, recall and F1, of one class or averaged; 0 where a denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
+    /// Share of the cells called so that are so.
     pub precision: f64,
+    /// Share of the cells that are so that are called so.
     pub recall: f64,
+    /// Harmonic mean of both.
     pub f1: f64,
 }
 

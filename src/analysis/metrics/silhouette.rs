@@ -9,6 +9,7 @@ use rayon::prelude::*;
 /// Distance between two cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distance {
+    /// Root of the sum of squared differences.
     Euclidean,
     /// One less the cosine of the angle.
     Cosine,

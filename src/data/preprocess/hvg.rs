@@ -20,9 +20,13 @@ pub enum Flavor {
 /// Bounds on mean and normalised dispersion, all exclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cutoffs {
+    /// Smallest mean.
     pub min_mean: f64,
+    /// Largest mean.
     pub max_mean: f64,
+    /// Smallest normalised dispersion.
     pub min_disp: f64,
+    /// Largest normalised dispersion.
     pub max_disp: f64,
 }
 
@@ -41,14 +45,18 @@ impl Cutoffs {
 /// How many genes, or which bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Select {
+    /// So many genes, the most variable first.
     Top(usize),
+    /// All within bounds.
     Cutoffs(Cutoffs),
 }
 
 /// Parameters with scanpy's defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HvgParams {
+    /// How variability is measured.
     pub flavor: Flavor,
+    /// How many are taken.
     pub select: Select,
     /// Bins of [`Flavor::Seurat`].
     pub n_bins: usize,
@@ -65,7 +73,9 @@ impl Default for HvgParams {
 /// One value per gene. With batches: averages over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hvg {
+    /// Whether each gene was chosen.
     pub selected: Vec<bool>,
+    /// Mean of each gene.
     pub means: Vec<f64>,
     /// Dispersions; with [`Flavor::SeuratV3`] variances.
     pub dispersions: Vec<f64>,

@@ -5,6 +5,7 @@ use crate::data::Csr;
 /// One value per column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
+    /// Mean of each gene.
     pub mean: Vec<f64>,
     /// Unbiased (divided by n - 1); 0 for fewer than two rows.
     pub variance: Vec<f64>,

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 pub enum Target {
     /// The median of the totals that are not 0.
     Median,
+    /// This sum for every cell.
     Sum(f64),
 }
 

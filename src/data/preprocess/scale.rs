@@ -23,6 +23,7 @@ impl Default for ScaleParams {
 /// Mean and standard deviation per gene, learned once and applied to any cells.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scaling {
+    /// Mean of each gene.
     pub mean: Vec<f64>,
     /// With n - 1 in the denominator; 1 where a gene does not vary.
     pub std: Vec<f64>,

@@ -84,8 +84,11 @@ impl Correction {
 /// What an annotation reports.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnnotateSummary {
+    /// The file that was written.
     pub output: PathBuf,
+    /// Name of the model.
     pub model: String,
+    /// Number of cells.
     pub cells: usize,
     /// Cells per label given.
     pub labels: BTreeMap<String, usize>,
@@ -93,11 +96,13 @@ pub struct AnnotateSummary {
     pub unknown: usize,
     /// Cells without counts, which have no label.
     pub not_annotated: usize,
+    /// How batch effects were taken off.
     pub correction: Correction,
     /// Genes of the model.
     pub model_genes: usize,
     /// Those of them that the query has.
     pub matched_genes: usize,
+    /// Share of known cells that may be called unknown.
     pub fpr: f64,
     /// log p(x) below which a cell is flagged; absent if none can be at this rate.
     pub threshold: Option<f64>,

@@ -26,6 +26,7 @@ pub struct Expression {
 /// Labelled cells.
 #[derive(Clone, Debug)]
 pub struct Reference {
+    /// Their expression.
     pub expression: Expression,
     /// Class of each cell, an index into `classes`.
     pub y: Vec<u32>,
@@ -38,6 +39,7 @@ pub struct Reference {
 /// Cells to annotate: no labels.
 #[derive(Clone, Debug)]
 pub struct Query {
+    /// Their expression.
     pub expression: Expression,
     /// Value of the batch column.
     pub batch: Option<Vec<String>>,
@@ -92,11 +94,15 @@ impl Expression {
 /// Which cells of the reference file are the reference.
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceRules<'a> {
+    /// Column of obs with the labels.
     pub label_key: &'a str,
+    /// Column of obs with the batches.
     pub batch_key: Option<&'a str>,
+    /// Which cells are taken.
     pub filter: &'a [Condition],
     /// Labels whose cells are left out.
     pub hold_out: &'a [String],
+    /// Layer instead of `X`.
     pub layer: Option<&'a str>,
 }
 

@@ -48,7 +48,9 @@ pub struct FeatureConfig {
     pub n_pcs: usize,
     /// Z-scores of genes are clipped at plus and minus this.
     pub scale_clip: f32,
+    /// What the network sees.
     pub features: Features,
+    /// How it is scaled.
     pub feature_scale: FeatureScale,
     /// `None`: batches are left as they are.
     pub harmony: Option<HarmonyConfig>,
@@ -115,8 +117,11 @@ pub struct Prepared {
     pub query: Option<Vec<f32>>,
     /// Query cells without counts.
     pub empty_query: Vec<bool>,
+    /// Features of a cell.
     pub width: usize,
+    /// How to make the same of other cells.
     pub model: FeatureModel,
+    /// What was done.
     pub report: FeatureReport,
 }
 

@@ -12,6 +12,7 @@ const LARGEST_LOG: f32 = 20.0;
 /// Expression without logarithm.
 #[derive(Clone, Debug)]
 pub struct Linear {
+    /// Counts or log-normalised values, `[n_obs, n_vars]`.
     pub x: Csr,
     /// What the file holds, in words.
     pub content: String,

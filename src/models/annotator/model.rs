@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// memory and one read back give the same bits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureModel {
+    /// How features are made.
     pub config: FeatureConfig,
     /// Variable genes in order, as the reference spells them.
     pub genes: Vec<String>,
@@ -48,6 +49,7 @@ pub struct Projected {
     pub corrected: bool,
     /// What the file holds, and what was made of it.
     pub note: Option<String>,
+    /// Which genes were found.
     pub genes: GeneMatch,
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 /// What to train on what.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
+    /// Which model.
     pub model: Model,
     /// Labelled h5ad file.
     pub reference: PathBuf,
@@ -32,6 +33,7 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// In place of the profile's number of epochs.
     pub epochs: Option<usize>,
+    /// Seed of all random numbers.
     pub seed: u64,
     /// `strict` or `fast`, for the record.
     pub math: String,
@@ -39,6 +41,7 @@ pub struct TrainOptions {
     pub resume: bool,
     /// Replace the run in `out`.
     pub overwrite: bool,
+    /// Which set of defaults.
     pub profile: Profile,
     /// In place of the profile's choice of the epoch to report.
     pub select: Option<Select>,
@@ -78,13 +81,21 @@ impl TrainOptions {
 /// What a run reports.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrainSummary {
+    /// The run's folder.
     pub run: PathBuf,
+    /// Name of the model.
     pub model: String,
+    /// Names of the types.
     pub classes: Vec<String>,
+    /// Cells trained on.
     pub train_cells: usize,
+    /// Cells that epochs were compared on.
     pub valid_cells: usize,
+    /// Cells kept for calibration.
     pub test_cells: usize,
+    /// Cells of the query, if there was one.
     pub query_cells: Option<usize>,
+    /// Features of a cell.
     pub features: usize,
     /// What the manifest keeps under `metrics`.
     pub metrics: Value,

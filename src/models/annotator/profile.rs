@@ -13,12 +13,15 @@ use serde::{Deserialize, Serialize};
 /// Everything that defines a run but for data and seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
+    /// How features are made.
     pub features: FeatureConfig,
+    /// The model and its training.
     pub ebm: EbmConfig,
     /// Which epoch is reported.
     pub select: Select,
     /// Shares of training, validation and test cells.
     pub split: [f64; 3],
+    /// Seed of the split into training, validation and test cells.
     pub split_seed: u64,
 }
 

@@ -125,6 +125,7 @@ impl RunFolder {
         &self.path
     }
 
+    /// The run's manifest as it stands.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

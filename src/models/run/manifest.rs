@@ -18,13 +18,16 @@ pub const FORMAT: u32 = 1;
 pub enum Status {
     /// Training has not finished: there may be a checkpoint, there is no model.
     Training,
+    /// The model is there.
     Done,
 }
 
 /// A file of the run and what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
+    /// Its size.
     pub bytes: u64,
+    /// Its checksum, in hexadecimal digits.
     pub sha256: String,
 }
 
@@ -37,9 +40,11 @@ pub struct Manifest {
     pub program: String,
     /// `clams`, `jem`, `resnet`, ...
     pub model: String,
+    /// Whether the run has ended.
     pub status: Status,
     /// When the run was started, UTC.
     pub created: String,
+    /// Seed of all random numbers.
     pub seed: u64,
     /// `strict` or `fast`.
     pub math: String,
