@@ -2,7 +2,8 @@
 // Mirror of src/reference/gemm.rs; params and buffers are those of src/kernel/gemm.rs.
 //
 // Buffers: a [m, k] and b [k, n] through strides, one matrix per product; bias [n]; residual and out
-// [products, m, n], contiguous; partial, scratch for `gemm_finish`.
+// [products, m, n], contiguous; partial, scratch for the totals of the chunks; arrivals, a counter per
+// tile, 0 before and after.
 // Order of sums: k in chunks of 256; within a chunk one fma chain per output element from +0 in
 // ascending k; the chunks' totals added in ascending order, the first one taken as it is.
 //
@@ -13,12 +14,14 @@
 // axis that is contiguous, or in pieces of 16 bytes where that axis is not k and all is aligned.
 // The running totals of the chunks stay in shared memory: they are touched once in 256 steps of k.
 //
-// Small grids are cut along k as well (split-k): a block then computes some chunks and writes each
-// total to scratch, and `gemm_finish` adds them in order. The sequence of roundings is the same.
+// Small grids are cut along k as well (split-k): a block then computes some chunks and leaves each
+// total in scratch; the last block of a tile adds them in order. The roundings are the same.
 //
 // Geometry: x = tiles, columns fastest; y = parts of k; z = products (striding).
+// targets: 70 80
 // Cost: 2 m n k operations; per step of BK a block reads (BM + BN) BK elements.
 #include "epilogue.cuh"
+#include "tiles.cuh"
 
 struct Operand {
     i32 batch[4];
@@ -43,35 +46,6 @@ static_assert(sizeof(GemmParams) == 108, "kernel::gemm::GemmParams");
 #define LANES_ALONG_ROWS 0u  // lanes along m (or n)
 #define LANES_ALONG_K 1u
 #define PIECES 2u  // 16 bytes at a time, along m (or n)
-
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-__device__ __forceinline__ u32 shared_address(const float *p) { return (u32)__cvta_generic_to_shared(p); }
-__device__ __forceinline__ void copy_element(float *to, const float *from) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to)), "l"(from));
-}
-__device__ __forceinline__ void copy_piece(float *to, const float *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from));
-}
-// Only the first `count` elements exist; the others become 0.
-__device__ __forceinline__ void copy_part(float *to, const float *from, u32 count) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(4 * count));
-}
-__device__ __forceinline__ void copies_end_group() { asm volatile("cp.async.commit_group;"); }
-// Waits until at most GROUPS groups are under way.
-template <int GROUPS>
-__device__ __forceinline__ void copies_wait() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
-}
-#else
-__device__ __forceinline__ void copy_element(float *to, const float *from) { *to = *from; }
-__device__ __forceinline__ void copy_part(float *to, const float *from, u32 count) {
-    for (u32 i = 0; i < count; ++i) to[i] = from[i];
-}
-__device__ __forceinline__ void copy_piece(float *to, const float *from) { copy_part(to, from, 4); }
-__device__ __forceinline__ void copies_end_group() {}
-template <int GROUPS>
-__device__ __forceinline__ void copies_wait() {}
-#endif
 
 // Index of element 0, 0 of product `b`.
 __device__ __forceinline__ i64 start(const Operand &o, const u32 *shape, u32 b) {
@@ -278,15 +252,13 @@ struct Tile {
         clear();
     }
 
-    // One chunk's totals to scratch, whose rows hold `stride` elements, a multiple of 4.
-    __device__ __forceinline__ void put(float *partial, u32 stride, u32 rows, u32 cols) {
+    // One chunk's totals to scratch, [BM][BN].
+    __device__ __forceinline__ void put(float *partial) {
 #pragma unroll
-        for (int i = 0; i < TM; ++i) {
-            float *at = partial + (u64)row_of(i) * stride;
+        for (int i = 0; i < TM; ++i)
 #pragma unroll
             for (int j = 0; j < TN / VN; ++j)
-                if (row_of(i) < rows && col_of(j) < cols) write_vector<VN>(at + col_of(j), acc[i] + j * VN);
-        }
+                write_vector<VN>(partial + row_of(i) * BN + col_of(j), acc[i] + j * VN);
         clear();
     }
 };
@@ -302,7 +274,7 @@ __device__ __forceinline__ float finished(
 template <class T>
 __device__ __forceinline__ void tile_kernel(
     const GemmParams &p, const float *a, const float *b, const float *bias, const float *residual,
-    float *out, float *partial, u32 copies, u32 chunks_per_part) {
+    float *out, float *partial, u32 *arrivals, u32 copies, u32 chunks_per_part) {
     SHARED(float, shared);
     float *totals = shared + T::STAGES * T::STEP;
     u32 across = (p.n + T::BN - 1) / T::BN;
@@ -316,10 +288,12 @@ __device__ __forceinline__ void tile_kernel(
     u32 depth = parted ? min(p.k - from, chunks_per_part * K_CHUNK) : p.k;
     u32 steps = depth / T::BK, rest = depth % T::BK;
     u32 products = p.batch[0] * p.batch[1] * p.batch[2] * p.batch[3];
-    u32 partial_stride = (p.n + 3) & ~3u;
+    u32 chunks = (p.k + K_CHUNK - 1) / K_CHUNK;
 
     for (u32 product = blockIdx.z; product < products; product += gridDim.z) {
         T tile;
+        u64 place = (u64)product * gridDim.x + blockIdx.x;
+        float *left = partial + place * chunks * (T::BM * T::BN);
         typename T::CopyA copy_a;
         typename T::CopyB copy_b;
         copy_a.begin(a + start(p.a, p.batch, product) + (i64)first_row * p.a.row + (i64)from * p.a.col,
@@ -355,22 +329,43 @@ __device__ __forceinline__ void tile_kernel(
             ahead = ahead + 1 == T::STAGES ? 0 : ahead + 1;
             if ((s + 1) % (K_CHUNK / T::BK) != 0 && s + 1 != total) continue;
             if (parted) {
-                u64 at = ((u64)chunk * products + product) * p.m + first_row;
-                tile.put(partial + at * partial_stride + first_col, partial_stride, rows, cols);
-                ++chunk;
+                tile.put(left + (u64)chunk++ * (T::BM * T::BN));
             } else {
                 tile.fold(totals, first);
                 first = false;
             }
         }
-        if (!parted) {
+        u64 corner = ((u64)product * p.m + first_row) * p.n + first_col;
+        if (parted) {
+            if (last_to_arrive(arrivals + place, gridDim.y)) {
+#pragma unroll 1
+                for (u32 e = threadIdx.x; e < T::BM * T::BN / 4; e += T::THREADS) {
+                    u32 i = e / (T::BN / 4), j = e % (T::BN / 4) * 4;
+                    if (i >= rows || j >= cols) continue;
+                    float sum[4], next[4];
+                    read_fresh(sum, left + 4 * e);
+#pragma unroll 4
+                    for (u32 c = 1; c < chunks; ++c) {
+                        read_fresh(next, left + 4 * e + (u64)c * (T::BM * T::BN));
+#pragma unroll
+                        for (int v = 0; v < 4; ++v) sum[v] = __fadd_rn(sum[v], next[v]);
+                    }
+#pragma unroll 1
+                    for (u32 v = 0; v < 4 && j + v < cols; ++v) {
+                        float x = v == 0 ? sum[0] : v == 1 ? sum[1] : v == 2 ? sum[2] : sum[3];
+                        u64 at = corner + (u64)i * p.n + j + v;
+                        out[at] = finished(p, bias, residual, x, first_col + j + v, at);
+                    }
+                }
+            }
+        } else {
             if (total == 0) tile.fold(totals, true);
             __syncthreads();
 #pragma unroll 1
             for (u32 e = threadIdx.x; e < T::BM * T::BN; e += T::THREADS) {
                 u32 i = e / T::BN, j = e % T::BN;
                 if (i >= rows || j >= cols) continue;
-                u64 at = ((u64)product * p.m + first_row + i) * p.n + first_col + j;
+                u64 at = corner + (u64)i * p.n + j;
                 out[at] = finished(p, bias, residual, totals[i * T::TOTAL_STRIDE + j], first_col + j, at);
             }
         }
@@ -383,8 +378,9 @@ __device__ __forceinline__ void tile_kernel(
     KERNEL __launch_bounds__(Tile<__VA_ARGS__>::THREADS, blocks)                                  \
     name(const GemmParams p, const float *__restrict__ a, const float *__restrict__ b,            \
          const float *__restrict__ bias, const float *__restrict__ residual, float *__restrict__ out, \
-         float *__restrict__ partial, u32 copies, u32 chunks_per_part) {                          \
-        tile_kernel<Tile<__VA_ARGS__>>(p, a, b, bias, residual, out, partial, copies, chunks_per_part); \
+         float *__restrict__ partial, u32 *__restrict__ arrivals, u32 copies, u32 chunks_per_part) { \
+        tile_kernel<Tile<__VA_ARGS__>>(                                                           \
+            p, a, b, bias, residual, out, partial, arrivals, copies, chunks_per_part);            \
     }                                                                                             \
     ENTRY(name)
 
@@ -396,35 +392,3 @@ TILE_KERNEL(gemm_32x64, 4, 2, 2, 4, 4, 16, 4)
 TILE_KERNEL(gemm_32x32, 4, 2, 2, 4, 2, 32, 4)
 TILE_KERNEL(gemm_64x16, 4, 4, 1, 4, 2, 32, 3)
 TILE_KERNEL(gemm_16x64, 4, 1, 4, 4, 2, 32, 3)
-
-// Adds the chunks' totals that the tile kernels left in scratch: partial[chunk][product][m][stride],
-// stride = n rounded up to a multiple of 4. A thread takes four columns.
-KERNEL __launch_bounds__(256) gemm_finish(
-    const GemmParams p, const float *__restrict__ bias, const float *__restrict__ residual,
-    float *__restrict__ out, const float *__restrict__ partial) {
-    u32 products = p.batch[0] * p.batch[1] * p.batch[2] * p.batch[3];
-    u32 chunks = (p.k + K_CHUNK - 1) / K_CHUNK;
-    u32 pieces = (p.n + 3) / 4;
-    u64 rows = (u64)products * p.m;
-    u64 apart = rows * pieces;
-    SWEEP(e, apart) {
-        u64 row = e / pieces;
-        u32 col = (u32)(e - row * pieces) * 4;
-        const float *at = partial + e * 4;
-        float sum[4], next[4];
-        read_vector<4>(sum, at);
-#pragma unroll 4
-        for (u32 c = 1; c < chunks; ++c) {
-            read_vector<4>(next, at + c * apart * 4);
-#pragma unroll
-            for (int v = 0; v < 4; ++v) sum[v] = __fadd_rn(sum[v], next[v]);
-        }
-        u64 to = row * p.n + col;
-#pragma unroll 1
-        for (u32 v = 0; v < 4 && col + v < p.n; ++v) {
-            float x = v == 0 ? sum[0] : v == 1 ? sum[1] : v == 2 ? sum[2] : sum[3];
-            out[to + v] = finished(p, bias, residual, x, col + v, to + v);
-        }
-    }
-}
-ENTRY(gemm_finish)

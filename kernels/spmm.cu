@@ -7,6 +7,7 @@
 // Order of sums: that of `gemm` without the terms of absent entries. Borders of chunks are multiples
 // of 256 of the column index; the total of every chunk is added, also +0 of one without entries.
 #include "epilogue.cuh"
+#include "tiles.cuh"
 
 struct SpmmParams {
     u32 m;
@@ -134,6 +135,154 @@ KERNEL __launch_bounds__(256) spmm_rows_pieces(
     row_times_dense<true>(p, indptr, indices, values, b, bias, out);
 }
 ENTRY(spmm_rows_pieces)
+
+// ---- many rows: a chunk of b in shared memory ----
+//
+// A block takes STAGED_COLUMNS columns of a group of rows. It copies the rows of b of one chunk, then
+// each half of a warp takes a row of the group and its entries of that chunk, four columns per lane.
+// The entries lie in shared memory too, 16 at a time, so that all lanes read them at once.
+// A block takes either one chunk (`parted`: totals go to scratch, and the last to arrive adds them in
+// order) or all of them, with the rows' running totals in shared memory.
+//
+// Geometry: x = tiles of columns, y = groups of rows, z = chunks if parted.
+
+#define STAGED_COLUMNS 64u
+#define STAGED_THREADS 256u
+// Entries of a row that are staged at once: one per lane of half a warp.
+#define STAGED_ENTRIES 16u
+
+// An entry: where its row of b begins among the staged ones, and its value.
+struct __align__(8) Staged {
+    u32 at;
+    float value;
+};
+
+// First entry of [from, end) whose column is not below `column`.
+__device__ __forceinline__ u32 first_at(const u32 *indices, u32 from, u32 end, u32 column) {
+    while (from < end) {
+        u32 middle = from + (end - from) / 2;
+        if (indices[middle] < column)
+            from = middle + 1;
+        else
+            end = middle;
+    }
+    return from;
+}
+
+KERNEL __launch_bounds__(STAGED_THREADS, 3) spmm_staged(
+    const SpmmParams p, const u32 *__restrict__ indptr, const u32 *__restrict__ indices,
+    const float *__restrict__ values, const float *__restrict__ b, const float *__restrict__ bias,
+    float *__restrict__ out, float *__restrict__ partial, u32 *__restrict__ arrivals, u32 group,
+    u32 pieces, u32 parted) {
+    SHARED(float, staged);
+    Staged *entries = reinterpret_cast<Staged *>(staged + K_CHUNK * STAGED_COLUMNS);
+    u32 *next = reinterpret_cast<u32 *>(entries + STAGED_THREADS);
+    u32 *ends = next + group;
+    float *totals = reinterpret_cast<float *>(ends + group);
+    u32 t = threadIdx.x, lane = t % 16, half = t / 16;
+    const u32 halves = STAGED_THREADS / 16;
+    Staged *mine = entries + half * STAGED_ENTRIES;
+    u32 first_row = blockIdx.y * group, rows = min(p.m - first_row, group);
+    u32 first_col = blockIdx.x * STAGED_COLUMNS, cols = min(p.n - first_col, STAGED_COLUMNS);
+    u32 chunks = (p.k + K_CHUNK - 1) / K_CHUNK;
+    u32 begin = parted ? blockIdx.z : 0, end = parted ? begin + 1 : chunks;
+    const float *corner = b + p.b_offset + (i64)first_col * p.b_col;
+    float *left = partial + ((u64)blockIdx.y * gridDim.x + blockIdx.x) * chunks * group * STAGED_COLUMNS;
+
+    // Where each row's entries of the first chunk begin.
+    for (u32 r = t; r < rows; r += STAGED_THREADS) {
+        u32 from = indptr[(u64)p.indptr_offset + first_row + r], to = indptr[(u64)p.indptr_offset + first_row + r + 1];
+        next[r] = ends[r] = begin == 0 ? from : first_at(indices, from, to, begin * K_CHUNK);
+    }
+    for (u32 chunk = begin; chunk < end; ++chunk) {
+        // What is staged is no longer read.
+        __syncthreads();
+        u32 first_k = chunk * K_CHUNK, depth = min(p.k - first_k, K_CHUNK);
+        if (pieces) {
+            for (u32 e = t; e < depth * (STAGED_COLUMNS / 4); e += STAGED_THREADS) {
+                u32 k = e / (STAGED_COLUMNS / 4), j = e % (STAGED_COLUMNS / 4) * 4;
+                if (j < cols) copy_piece(staged + k * STAGED_COLUMNS + j, corner + (i64)(first_k + k) * p.b_row + j);
+            }
+        } else {
+            for (u32 e = t; e < depth * STAGED_COLUMNS; e += STAGED_THREADS) {
+                u32 k = e / STAGED_COLUMNS, j = e % STAGED_COLUMNS;
+                if (j < cols)
+                    copy_element(staged + e, corner + (i64)(first_k + k) * p.b_row + (i64)j * p.b_col);
+            }
+        }
+        copies_end_group();
+        // Meanwhile: where they end.
+        for (u32 r = t; r < rows; r += STAGED_THREADS) {
+            u32 to = indptr[(u64)p.indptr_offset + first_row + r + 1];
+            u32 from = next[r] = ends[r];
+            ends[r] = first_at(indices, from, to, first_k + depth);
+        }
+        copies_wait<0>();
+        __syncthreads();
+        // Both halves of a warp together, though one may have fewer entries, or no row.
+        for (u32 r0 = half & ~1u; r0 < rows; r0 += halves) {
+            u32 r = r0 + (half & 1);
+            u32 e = r < rows ? next[r] : 0, stop = r < rows ? ends[r] : 0;
+            u32 most = max(stop - e, __shfl_xor_sync(0xffffffffu, stop - e, 16));
+            float chain[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+            for (u32 done = 0; done < most; done += STAGED_ENTRIES) {
+                if (e + done + lane < stop) {
+                    u32 index = indices[e + done + lane];
+                    mine[lane].at = (index - first_k) * STAGED_COLUMNS;
+                    mine[lane].value = values[e + done + lane];
+                }
+                __syncwarp();
+                u32 count = e + done < stop ? min(stop - e - done, STAGED_ENTRIES) : 0;
+#pragma unroll 4
+                for (u32 s = 0; s < count; ++s) {
+                    Staged entry = mine[s];
+                    float4 x = *reinterpret_cast<const float4 *>(staged + entry.at + 4 * lane);
+                    chain[0] = __fmaf_rn(entry.value, x.x, chain[0]);
+                    chain[1] = __fmaf_rn(entry.value, x.y, chain[1]);
+                    chain[2] = __fmaf_rn(entry.value, x.z, chain[2]);
+                    chain[3] = __fmaf_rn(entry.value, x.w, chain[3]);
+                }
+                __syncwarp();
+            }
+            if (r >= rows) continue;
+            float4 sum = make_float4(chain[0], chain[1], chain[2], chain[3]);
+            float *to = totals + r * STAGED_COLUMNS + 4 * lane;
+            if (parted) {
+                to = left + ((u64)chunk * group + r) * STAGED_COLUMNS + 4 * lane;
+            } else if (chunk != 0) {
+                float4 before = *reinterpret_cast<const float4 *>(to);
+                sum = make_float4(__fadd_rn(before.x, sum.x), __fadd_rn(before.y, sum.y), __fadd_rn(before.z, sum.z),
+                                  __fadd_rn(before.w, sum.w));
+            }
+            *reinterpret_cast<float4 *>(to) = sum;
+        }
+    }
+    if (parted && !last_to_arrive(arrivals + (u64)blockIdx.y * gridDim.x + blockIdx.x, gridDim.z)) return;
+    __syncthreads();
+    for (u32 e = t; e < rows * (STAGED_COLUMNS / 4); e += STAGED_THREADS) {
+        u32 r = e / (STAGED_COLUMNS / 4), j = e % (STAGED_COLUMNS / 4) * 4;
+        if (j >= cols) continue;
+        float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f}, other[4];
+        if (parted) {
+            read_fresh(sum, left + 4 * e);
+#pragma unroll 4
+            for (u32 c = 1; c < chunks; ++c) {
+                read_fresh(other, left + (u64)c * group * STAGED_COLUMNS + 4 * e);
+#pragma unroll
+                for (int v = 0; v < 4; ++v) sum[v] = __fadd_rn(sum[v], other[v]);
+            }
+        } else if (chunks > 0) {
+#pragma unroll
+            for (int v = 0; v < 4; ++v) sum[v] = totals[4 * e + v];
+        }
+#pragma unroll 1
+        for (u32 v = 0; v < 4 && j + v < cols; ++v) {
+            float x = v == 0 ? sum[0] : v == 1 ? sum[1] : v == 2 ? sum[2] : sum[3];
+            out[(u64)(first_row + r) * p.n + first_col + j + v] = finished(p, bias, x, first_col + j + v);
+        }
+    }
+}
+ENTRY(spmm_staged)
 
 // ---- the transpose: a stable counting sort of the entries by column ----
 //

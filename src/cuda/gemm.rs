@@ -1,6 +1,6 @@
 //! Launches of `kernel::gemm`: which tile, and into how many parts k is cut.
 
-use super::plan::{Arg, ArgList, Chip, Plan, Planner, Step};
+use super::plan::{Arg, Chip, Plan, Planner, Step, ZEROS};
 use crate::kernel::gemm::*;
 use crate::kernel::{Kernel, params};
 
@@ -71,19 +71,31 @@ impl Choice {
         chunks(p).div_ceil(self.chunks_per_part).max(1)
     }
 
+    /// Tiles of all products, one counter each if k is cut.
+    fn places(&self, p: &GemmParams) -> u64 {
+        self.tile.tiles(p) * p.products() as u64
+    }
+
     /// Words of scratch memory: every chunk's totals.
     fn scratch(&self, p: &GemmParams) -> u64 {
         match self.parts(p) {
             1 => 0,
-            _ => u64::from(chunks(p)) * p.products() as u64 * u64::from(p.m) * u64::from(p.n.next_multiple_of(4)),
+            _ => u64::from(chunks(p)) * self.places(p) * u64::from(self.tile.rows * self.tile.cols),
         }
+    }
+
+    /// Whether the chip can do it.
+    fn possible(&self, p: &GemmParams, chip: &Chip) -> bool {
+        let parted = self.parts(p) > 1;
+        let fits = self.tile.shared(parted) <= chip.shared_per_block;
+        fits && (!parted || self.places(p) <= ZEROS as u64 && self.scratch(p) <= MAX_SCRATCH)
     }
 
     /// Expected time in cycles of the chip, for comparison only.
     fn cycles(&self, p: &GemmParams, chip: &Chip) -> u64 {
         let parts = self.parts(p);
         let multiprocessors = u64::from(chip.multiprocessors.max(1));
-        let blocks = self.tile.tiles(p) * p.products() as u64 * u64::from(parts);
+        let blocks = self.places(p) * u64::from(parts);
         let depth = u64::from(p.k.min(self.chunks_per_part * K_CHUNK as u32)).max(32);
         // A multiprocessor issues four instructions per cycle; one block alone hides less of its
         // latency.
@@ -92,8 +104,8 @@ impl Choice {
         let alone = if deepest == 1 { issues / 4 } else { 0 };
         let tail = match parts {
             1 => 0,
-            // Another launch, and the totals written and read again.
-            _ => 3000 + self.scratch(p) * 8 / (multiprocessors * 12),
+            // The totals written and read again.
+            _ => 1500 + self.scratch(p) * 8 / (multiprocessors * 12),
         };
         deepest * issues + alone + tail + 1000
     }
@@ -101,31 +113,19 @@ impl Choice {
     /// The launches.
     pub fn plan(&self, p: &GemmParams) -> Plan {
         let parts = self.parts(p);
-        let parted = parts > 1;
         let products = p.products() as u32;
         let copies = copies(&p.a, p.a.row, p.a.col, &p.batch) | copies(&p.b, p.b.col, p.b.row, &p.batch) << 2;
         let blocks = self.tile.tiles(p) as u32;
         let step = Step::new(self.tile.function, 5, blocks)
             .shaped([blocks, parts, products.min(65535)], [self.tile.threads, 1, 1])
-            .shared(self.tile.shared(parted))
+            .shared(self.tile.shared(parts > 1))
             .arg(Arg::Scratch(0))
+            .arg(Arg::Zeros)
             .arg(Arg::Word(copies))
             .arg(Arg::Word(self.chunks_per_part));
-        let plan = Plan::one(step);
-        if !parted {
-            return plan;
-        }
-        let pieces = u64::from(products) * u64::from(p.m) * u64::from(p.n.div_ceil(4));
-        let blocks = pieces.div_ceil(FINISH_THREADS.into()).min(1 << 20) as u32;
-        let args = [Arg::Params, Arg::Buffer(2), Arg::Buffer(3), Arg::Buffer(4), Arg::Scratch(0)];
-        let args = args.into_iter().fold(ArgList::new(), ArgList::with);
-        let finish =
-            Step { function: "gemm_finish", grid: [blocks, 1, 1], block: [FINISH_THREADS, 1, 1], shared: 0, args };
-        plan.then(finish).scratch(self.scratch(p) as usize)
+        Plan::one(step).scratch(self.scratch(p) as usize)
     }
 }
-
-const FINISH_THREADS: u32 = 128;
 
 /// Scratch memory that cutting k may cost, in words.
 const MAX_SCRATCH: u64 = 1 << 25;
@@ -152,9 +152,8 @@ pub fn choices(p: &GemmParams, chip: &Chip) -> impl Iterator<Item = Choice> {
     TILES.into_iter().flat_map(move |tile| {
         let cuts = [chunks, 1, 2, 3, 4, 6, 8];
         let cuts = cuts.into_iter().enumerate().filter(move |&(i, cut)| i == 0 || cut < chunks);
-        cuts.map(move |(_, chunks_per_part)| Choice { tile, chunks_per_part }).filter(move |choice| {
-            choice.tile.shared(choice.parts(&p) > 1) <= chip.shared_per_block && choice.scratch(&p) <= MAX_SCRATCH
-        })
+        cuts.map(move |(_, chunks_per_part)| Choice { tile, chunks_per_part })
+            .filter(move |choice| choice.possible(&p, &chip))
     })
 }
 

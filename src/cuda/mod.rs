@@ -14,7 +14,7 @@ use crate::backend::{Backend, Buffer, Call};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use driver::{Driver, Memory};
-use plan::{Arg, Chip, Plan, Planner};
+use plan::{Arg, Chip, Plan, Planner, ZEROS};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, OnceLock};
@@ -79,6 +79,7 @@ pub struct Cuda<D> {
     driver: D,
     chip: Chip,
     scratch: Mutex<Option<Scratch>>,
+    zeros: OnceLock<Memory>,
 }
 
 /// Memory for what one call's steps hand to each other.
@@ -90,7 +91,7 @@ struct Scratch {
 impl<D: Driver> Cuda<D> {
     pub fn new(driver: D) -> Self {
         let chip = driver.chip();
-        Cuda { driver, chip, scratch: Mutex::new(None) }
+        Cuda { driver, chip, scratch: Mutex::new(None), zeros: OnceLock::new() }
     }
 
     pub fn driver(&self) -> &D {
@@ -111,6 +112,18 @@ impl<D: Driver> Cuda<D> {
             *slot = Some(Scratch { memory: self.driver.alloc(words * 4)?, words });
         }
         Ok(slot.as_ref().map_or(0, |held| held.memory.address()))
+    }
+
+    /// The address of [`ZEROS`] zeros. Launches run in order, so that one place is enough.
+    fn zeros(&self) -> Result<u64> {
+        if self.zeros.get().is_none() {
+            let memory = self.driver.alloc(ZEROS * 4)?;
+            // SAFETY: just allocated, with this size.
+            unsafe { self.driver.upload(memory.address(), &[0; ZEROS * 4])? };
+            // Another thread may have been first; then its memory is the one.
+            let _ = self.zeros.set(memory);
+        }
+        Ok(self.zeros.get().map_or(0, Memory::address))
     }
 
     /// Launches a call in a way of the caller's choice instead of the planner's: for tests and
@@ -141,6 +154,7 @@ impl<D: Driver> Cuda<D> {
                     Arg::Params => 0,
                     Arg::Buffer(i) => addresses[i as usize],
                     Arg::Scratch(word) => scratch + 4 * u64::from(word),
+                    Arg::Zeros => self.zeros()?,
                     Arg::Word(word) => word.into(),
                 };
                 // A u32 is the first half of the value: both sides are little-endian.

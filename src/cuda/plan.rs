@@ -7,6 +7,9 @@
 /// Threads of a block where nothing speaks for another number.
 pub const THREADS: u32 = 256;
 
+/// Words that a function may count in; see [`Arg::Zeros`].
+pub const ZEROS: usize = 4096;
+
 /// One argument of a device function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg {
@@ -16,6 +19,9 @@ pub enum Arg {
     Buffer(u8),
     /// The address of this word of the scratch memory.
     Scratch(u32),
+    /// The address of the first of [`ZEROS`] words that are 0 before every launch; a function leaves
+    /// them so.
+    Zeros,
     /// A number.
     Word(u32),
 }

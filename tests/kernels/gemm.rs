@@ -164,15 +164,11 @@ fn gemm_equals_matrixmultiply_where_fma_exists() {
     }
 }
 
-/// Every tile, k whole or cut into parts: the planner takes one of them, by the size of the chip.
 #[cfg(feature = "cuda")]
 #[test]
 fn every_tile_and_cut_of_k_gives_the_reference_bits() {
-    use cytograd::backend::{Backend, Call};
+    use crate::plans;
     use cytograd::cuda::gemm::choices;
-    use cytograd::reference::Reference;
-    let Ok(backends) = crate::shim::backends() else { return };
-    let (_, cuda) = &backends[0];
     let bias = hostile(300, 3);
     for (m, n, k) in [(3, 4, 0), (1, 1, 700), (33, 65, 300), (128, 128, 256), (129, 70, 517), (20, 70, 1040)] {
         let (a, b) = (finite(m * k + 5, 1), finite(k * n + 5, 2));
@@ -181,34 +177,18 @@ fn every_tile_and_cut_of_k_gives_the_reference_bits() {
                 let epilogue = Epilogue { bias: 1, bias_offset: 2, ..Epilogue::NONE };
                 let shifted = |o| Operand { offset, ..o };
                 let p = GemmParams { epilogue, a: shifted(p.a), b: shifted(p.b), ..p };
-                let launch = |backend: &dyn Backend, run: &dyn Fn(&Call)| {
-                    let upload = |x: &[f32]| {
-                        let buffer = backend.alloc(x.len() * 4).expect("alloc");
-                        backend.upload(&buffer, bytemuck::cast_slice(x)).expect("upload");
-                        buffer
-                    };
-                    let (a, b, bias) = (upload(&a), upload(&b), upload(&bias));
-                    let out = upload(&vec![f32::NAN; m * n]);
-                    let buffers = &[&a, &b, &bias, &a, &out];
-                    run(&Call { kernel: &GEMM, params: bytemuck::bytes_of(&p), buffers, geometry: [1; 3] });
-                    let mut found = vec![0u32; m * n];
-                    backend.download(&out, bytemuck::cast_slice_mut(&mut found)).expect("download");
-                    found
-                };
-                let reference = Reference::new();
-                let expected = launch(&reference, &|call| reference.launch(call).expect("launch"));
-                let chip = cytograd::cuda::plan::Chip {
-                    multiprocessors: 132,
-                    shared_per_block: 227 << 10,
-                    capability: (9, 0),
-                };
-                for choice in choices(&p, &chip) {
-                    // SAFETY: the planner's own choices.
-                    let found =
-                        launch(cuda, &|call| unsafe { cuda.launch_as(call, &choice.plan(&p)) }.expect("launch"));
-                    assert_eq!(found, expected, "{form} {m}x{k}x{n} from {offset}: {choice:?}");
-                }
+                let ways = choices(&p, &plans::CHIP).map(|choice| (format!("{choice:?}"), choice.plan(&p)));
+                let what = format!("{form} {m}x{k}x{n} from {offset}");
+                plans::check(&what, &GEMM, &p, &[bits(&a), bits(&b), bits(&bias), &[]], m * n, ways);
             }
         }
     }
+    // Several products.
+    let (m, n, k) = (19, 40, 530);
+    let (a, b) = (ordinary(3 * m * k, 1), ordinary(3 * k * n, 2));
+    let plain = GemmParams::plain(m, n, k);
+    let batched = |o: Operand, apart: usize| Operand { batch: [0, 0, 0, apart as i32], ..o };
+    let p = GemmParams { batch: [1, 1, 1, 3], a: batched(plain.a, m * k), b: batched(plain.b, k * n), ..plain };
+    let ways = choices(&p, &plans::CHIP).map(|choice| (format!("{choice:?}"), choice.plan(&p)));
+    plans::check("three products", &GEMM, &p, &[bits(&a), bits(&b), &[], &[]], 3 * m * n, ways);
 }

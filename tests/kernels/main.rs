@@ -7,6 +7,8 @@ mod harness;
 mod mmd;
 mod norm;
 mod optim;
+#[cfg(feature = "cuda")]
+mod plans;
 mod random;
 mod reduce;
 mod sgld;

@@ -199,3 +199,26 @@ fn weight_gradients_of_sparse_and_dense_input_are_equal() {
     let dense = check("dense x' g", &GEMM, &p, &[bits(&dense), bits(&g), &[], &[]], &[Out::Floats(k * n)]);
     assert!(same(&sparse, &dense[0]));
 }
+
+#[cfg(feature = "cuda")]
+#[test]
+fn every_way_to_launch_a_sparse_product_gives_the_reference_bits() {
+    use crate::plans;
+    use cytograd::cuda::spmm::choices;
+    for (m, n, k) in [(1, 1, 1), (3, 64, 0), (40, 70, 300), (33, 128, 513), (300, 65, 20), (70, 4, 1300)] {
+        for percent in [0, 9, 70] {
+            let a = Csr::of(&finite(m * k, 1), m, k, some(percent));
+            let (b, bias) = (finite(k * (n + 1) + 4, 2), hostile(n, 3));
+            let epilogue = Epilogue { bias: 1, ..Epilogue::NONE };
+            let p = SpmmParams { epilogue, ..a.params(n) };
+            let column_major = SpmmParams { b_row: 1, b_col: k as i32, b_offset: 4, ..p };
+            for (form, p) in [("row-major", p), ("column-major", column_major)] {
+                let ways =
+                    choices(&p, &plans::CHIP).map(|choice| (format!("{choice:?}"), choice.plan(&p, &plans::CHIP)));
+                let what = format!("{m}x{k}x{n} {percent} % {form}");
+                let inputs = [&a.indptr, &a.indices, bits(&a.values), bits(&b), bits(&bias)];
+                plans::check(&what, &SPMM, &p, &inputs, m * n, ways);
+            }
+        }
+    }
+}
