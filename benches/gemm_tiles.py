@@ -39,6 +39,8 @@ class Driver:
     def __init__(self, ptx):
         torch.zeros(1, device="cuda")  # makes PyTorch's context current
         self.cuda = ctypes.CDLL("libcuda.so.1")
+        pointer, number = ctypes.c_void_p, ctypes.c_uint
+        self.cuda.cuLaunchKernel.argtypes = [pointer] + [number] * 7 + [pointer] * 3
         self.module = ctypes.c_void_p()
         self.check(self.cuda.cuModuleLoadData(ctypes.byref(self.module), ptx + b"\0"), "load")
         self.functions = {}
@@ -127,6 +129,18 @@ class Product:
         self.driver.launch(name, (blocks, parts, 1), threads, shared, args)
 
 
+def eager(run, count=20):
+    """Time of one call among many in a row; for what cannot be captured."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    run()
+    start.record()
+    for _ in range(count):
+        run()
+    end.record()
+    end.synchronize()
+    return 1e-3 * start.elapsed_time(end) / count
+
+
 def seconds(run, budget=0.006):
     """Median time of one call in a graph of many."""
     run()
@@ -152,12 +166,64 @@ def seconds(run, budget=0.006):
     return statistics.median(times)
 
 
+# Rows, columns of the sparse matrix, columns of the dense one.
+SPARSE = [(64, 3000, 128), (256, 3000, 256), (256, 3000, 1024), (1024, 2000, 1024), (3000, 256, 1024)]
+
+
+def sparse(driver, scratch, zeros):
+    """Every way of kernels/spmm.cu, and the transpose, beside torch.sparse.mm (cuSPARSE)."""
+    faults = 0
+    for m, k, n in SPARSE:
+        dense = torch.randn(m, k, device="cuda") * (torch.rand(m, k, device="cuda") < 0.08)
+        csr = dense.to_sparse_csr()
+        b = torch.randn(k, n, device="cuda")
+        out = torch.empty(m, n, device="cuda")
+        indptr, indices = csr.crow_indices().int(), csr.col_indices().int()
+        params = struct.pack("<4I2i4If", m, n, k, 0, n, 1, 0, 0, 0, 0, 0.0)
+        buffers = [address(t) for t in (indptr, indices, csr.values(), b, b, out)]
+        chunks = -(-k // CHUNK)
+        ways, first = [], None
+        exact = torch.mm(dense.double(), b.double())
+
+        def rows(name):
+            driver.launch(name, (-(-m * -(-n // 128) // 8), 1, 1), 256, 0, [params, *buffers])
+
+        def staged(group, parted):
+            shared = 4 * (256 * 64 + 512 + 2 * group + (0 if parted else 64 * group))
+            grid = (-(-n // 64), -(-m // group), chunks if parted else 1)
+            words = [word(group), word(1), word(parted)]
+            driver.launch("spmm_staged", grid, 256, shared, [params, *buffers, address(scratch), address(zeros), *words])
+
+        candidates = [("rows", lambda: rows("spmm_rows_pieces"))]
+        for group in (16, 32, 64, 128, 256):
+            for parted in (0, 1) if chunks > 1 else (0,):
+                name = f"staged {group}{' parted' * parted}"
+                candidates.append((name, lambda group=group, parted=parted: staged(group, parted)))
+        for name, run in candidates:
+            out.fill_(float("nan"))
+            run()
+            found = out.clone().view(torch.int32)
+            first = found if first is None else first
+            error = ((out.double() - exact).norm() / exact.norm()).item()
+            if not (error < 1e-5 and torch.equal(found, first)):
+                faults += 1
+                print(f"WRONG: sparse {m}x{k}x{n} {name}: relative error {error}")
+            ways.append((seconds(run), name))
+        ways.sort()
+        library = eager(lambda: torch.sparse.mm(csr, b))
+        full = seconds(lambda: torch.mm(dense, b, out=out))
+        shown = "  ".join(f"{name} {t * 1e6:.1f}" for t, name in ways)
+        print(f"sparse {m}x{k}x{n}: cusparse {library * 1e6:.1f} us, dense cublas {full * 1e6:.1f}, ours {shown}", flush=True)
+    return faults
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--ptx", default=str(ROOT / "kernels/ptx/gemm.sm_80.ptx"))
     parser.add_argument("--csv")
     parser.add_argument("--shapes")
     parser.add_argument("--forms", default="nn,nt,tn")
+    parser.add_argument("--sparse", action="store_true", help="also sparse products")
     options = parser.parse_args()
     shapes = SHAPES
     if options.shapes:
@@ -207,6 +273,8 @@ def main():
             print(
                 f"{'x'.join(map(str, shape)):>16} {form:>4} {library * 1e6:9.1f} {work / library:7.2f}"
                 f" {best * 1e6:9.1f} {work / best:7.2f} {library / best:5.2f}  {shown}", flush=True)
+    if options.sparse:
+        faults += sparse(Driver((ROOT / "kernels/ptx/spmm.sm_80.ptx").read_bytes()), scratch, zeros)
     print("all ways agree bit for bit" if not faults else f"{faults} FAULTS")
     return faults != 0
 

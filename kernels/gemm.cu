@@ -386,7 +386,7 @@ __device__ __forceinline__ void tile_kernel(
 
 // Rows x columns of the tile; blocks per multiprocessor; warps, elements per thread, BK, STAGES.
 TILE_KERNEL(gemm_128x128, 2, 4, 2, 8, 8, 16, 2)
-TILE_KERNEL(gemm_64x128, 4, 2, 2, 8, 8, 16, 2)
+TILE_KERNEL(gemm_64x128, 3, 2, 2, 8, 8, 16, 2)
 TILE_KERNEL(gemm_64x64, 4, 2, 2, 8, 4, 16, 3)
 TILE_KERNEL(gemm_32x64, 4, 2, 2, 4, 4, 16, 4)
 TILE_KERNEL(gemm_32x32, 4, 2, 2, 4, 2, 32, 4)

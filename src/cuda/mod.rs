@@ -45,8 +45,8 @@ macro_rules! family {
 pub static FAMILIES: &[Family] = &[
     // One line per family.
     family!(gather, "70"),
-    family!(gemm, "70"),
-    family!(spmm, "70"),
+    family!(gemm, "70" "80"),
+    family!(spmm, "70" "80"),
 ];
 
 /// The PTX of a module for a capability: of the last target that it covers.
