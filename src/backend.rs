@@ -10,7 +10,8 @@ use crate::kernel::Kernel;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Six methods; arithmetic lives in kernels, memory reuse in `device::Pool`.
+/// Six methods, and one that a backend may have; arithmetic lives in kernels, memory reuse in
+/// `device::Pool`.
 pub trait Backend: Send + Sync {
     /// `"reference"`, `"cpu"`, `"cuda:0"`, `"wgpu"`.
     fn name(&self) -> &str;
@@ -24,6 +25,17 @@ pub trait Backend: Send + Sync {
     fn launch(&self, call: &Call) -> Result<()>;
     /// Waits for everything launched.
     fn sync(&self) -> Result<()>;
+    /// Keeps what `work` launches and uploads instead of running it; `None`, and `work` not called, if
+    /// this backend cannot. Buffers that `work` uses must live as long as the result.
+    fn record(&self, _work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Replay>>> {
+        Ok(None)
+    }
+}
+
+/// Launches and uploads that were recorded.
+pub trait Replay: Send + Sync {
+    /// Runs them all, in launch order; may return before they have finished.
+    fn replay(&self) -> Result<()>;
 }
 
 /// Device memory of a fixed size. Cloning shares it.

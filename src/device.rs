@@ -5,9 +5,11 @@
 
 mod check;
 mod find;
+mod record;
 
 pub use check::{Check, self_check};
 pub use find::{Accelerator, accelerators};
+pub use record::Recording;
 
 use crate::backend::{Backend, Buffer, Call};
 use crate::cpu::Cpu;
@@ -15,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::reference::Reference;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,9 @@ struct Inner {
     counter: OnceLock<Buffer>,
     /// Time per kernel while it is being measured.
     profile: Mutex<Option<Profile>>,
+    /// Whether launches are being recorded, and the memory that they use.
+    recording: AtomicBool,
+    held: Mutex<Option<Vec<Arc<Lease>>>>,
 }
 
 /// Launches and time of each kernel; see [`Device::profile`].
@@ -71,6 +77,8 @@ impl Device {
                 pool: Mutex::new(Pool::default()),
                 counter: OnceLock::new(),
                 profile: Mutex::new(None),
+                recording: AtomicBool::new(false),
+                held: Mutex::new(None),
             }),
         }
     }
@@ -117,6 +125,9 @@ impl Device {
     /// Memory for `words` 32-bit elements with undefined content; it returns to the pool when dropped.
     pub fn alloc(&self, words: usize) -> Result<Storage> {
         let class = size_class(words * 4);
+        if let Some(storage) = self.reuse(class) {
+            return Ok(storage);
+        }
         let mut pool = self.pool();
         let buffer = match pool.free.get_mut(&class).and_then(Vec::pop) {
             Some(buffer) => {
@@ -147,7 +158,9 @@ impl Device {
         pool.stats.live += class;
         pool.stats.peak = pool.stats.peak.max(pool.stats.live);
         drop(pool);
-        Ok(Storage { device: self.clone(), buffer, pooled: true })
+        let storage = Storage::new(self, buffer, true);
+        self.hold(&storage);
+        Ok(storage)
     }
 
     /// The word that random kernels add to their step. It stays 0 unless a recorded step that is
@@ -159,26 +172,27 @@ impl Device {
             let _ = self.inner.counter.set(buffer);
         }
         let buffer = self.inner.counter.get().expect("just set").clone();
-        Ok(Storage { device: self.clone(), buffer, pooled: false })
+        Ok(Storage::new(self, buffer, false))
     }
 
     /// Copies words to the device.
     pub fn upload(&self, words: &[u32]) -> Result<Storage> {
         let storage = self.alloc(words.len())?;
-        self.inner.backend.upload(&storage.buffer, bytemuck::cast_slice(words))?;
+        self.inner.backend.upload(&storage.lease.buffer, bytemuck::cast_slice(words))?;
         Ok(storage)
     }
 
     /// Overwrites the start of `storage`.
     pub fn write(&self, storage: &Storage, words: &[u32]) -> Result<()> {
-        self.inner.backend.upload(&storage.buffer, bytemuck::cast_slice(words))
+        self.inner.backend.upload(&storage.lease.buffer, bytemuck::cast_slice(words))
     }
 
     /// Copies the first `n` words from the device; waits for what was launched before.
     pub fn download(&self, storage: &Storage, n: usize) -> Result<Vec<u32>> {
         self.pool().stats.downloads += 1;
+        self.expect_running()?;
         let mut words = vec![0u32; n];
-        self.inner.backend.download(&storage.buffer, bytemuck::cast_slice_mut(&mut words))?;
+        self.inner.backend.download(&storage.lease.buffer, bytemuck::cast_slice_mut(&mut words))?;
         Ok(words)
     }
 
@@ -190,17 +204,18 @@ impl Device {
         buffers: &[&Storage],
         geometry: [u32; 3],
     ) -> Result<()> {
-        if let Some(other) = buffers.iter().find(|b| !b.device.same(self)) {
-            let why = format!("a buffer lives on \"{}\", the launch is on \"{}\"", other.device.name(), self.name());
+        if let Some(other) = buffers.iter().find(|b| !b.device().same(self)) {
+            let why = format!("a buffer lives on \"{}\", the launch is on \"{}\"", other.device().name(), self.name());
             return Err(Error::Launch { kernel: kernel.name, why });
         }
         self.pool().stats.launches += 1;
-        let mut refs: [&Buffer; 12] = [&buffers[0].buffer; 12];
+        let mut refs: [&Buffer; 12] = [&buffers[0].lease.buffer; 12];
         for (slot, storage) in refs.iter_mut().zip(buffers) {
-            *slot = &storage.buffer;
+            *slot = &storage.lease.buffer;
+            self.hold(storage);
         }
         let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &refs[..buffers.len()], geometry };
-        let measured = unpoisoned(&self.inner.profile).is_some();
+        let measured = unpoisoned(&self.inner.profile).is_some() && !self.recording();
         let start = Instant::now();
         self.inner.backend.launch(&call)?;
         if measured {
@@ -223,6 +238,7 @@ impl Device {
 
     /// Waits for everything launched.
     pub fn sync(&self) -> Result<()> {
+        self.expect_running()?;
         self.inner.backend.sync()
     }
 
@@ -270,31 +286,40 @@ fn size_class(bytes: usize) -> usize {
 
 /// A buffer on loan from a device's pool.
 pub struct Storage {
+    lease: Arc<Lease>,
+}
+
+/// A loan: it ends when nobody holds it, neither a tensor nor a recorded step.
+struct Lease {
     device: Device,
     buffer: Buffer,
-    /// Whether it goes back to the pool.
+    /// Whether the buffer goes back to the pool.
     pooled: bool,
 }
 
 impl Storage {
+    fn new(device: &Device, buffer: Buffer, pooled: bool) -> Self {
+        Storage { lease: Arc::new(Lease { device: device.clone(), buffer, pooled }) }
+    }
+
     /// The device it lives on.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.lease.device
     }
 
     /// Its capacity in 32-bit words.
     pub fn words(&self) -> usize {
-        self.buffer.bytes() / 4
+        self.lease.buffer.bytes() / 4
     }
 }
 
 impl std::fmt::Debug for Storage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Storage({:?}, {:?})", self.device, self.buffer)
+        write!(f, "Storage({:?}, {:?})", self.lease.device, self.lease.buffer)
     }
 }
 
-impl Drop for Storage {
+impl Drop for Lease {
     fn drop(&mut self) {
         if !self.pooled {
             return;

@@ -1,4 +1,8 @@
-//! Whole training steps: the same bits on every host backend, and no new memory after warm-up.
+//! Whole training runs: the same bits on every backend, and no new memory after warm-up.
+
+#[cfg(feature = "cuda")]
+#[path = "kernels/shim.rs"]
+mod shim;
 
 use cytograd::Result;
 use cytograd::device::Device;
@@ -18,6 +22,31 @@ fn normals(n: usize, seed: u64) -> Vec<f32> {
 fn devices() -> Vec<(String, Device)> {
     let cpu = [1, 2, 7].map(|n| (format!("cpu with {n} threads"), Device::cpu(n)));
     cpu.into_iter().chain([("reference".to_string(), Device::reference())]).collect()
+}
+
+/// The CUDA device of this machine, if there is one.
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<Device> {
+    match Device::open("cuda", 1) {
+        Ok(device) => Some(device),
+        Err(why) if shim::listed("CYTOGRAD_REQUIRE", "cuda") => panic!("{why}"),
+        Err(why) => {
+            eprintln!("skipped: whole runs on a CUDA device: {why}");
+            None
+        }
+    }
+}
+
+/// Devices that run the CUDA kernels' source on the host.
+#[cfg(feature = "cuda")]
+fn cuda_on_the_host() -> Vec<(String, Device)> {
+    match shim::backends() {
+        Ok(shims) => shims.into_iter().map(|(name, cuda)| (name, Device::new(Box::new(cuda)))).collect(),
+        Err(why) => {
+            eprintln!("skipped: whole runs of the CUDA kernels on the host: {why}");
+            Vec::new()
+        }
+    }
 }
 
 fn clams(device: &Device) -> Trainer {
@@ -79,33 +108,56 @@ fn bits(params: &Params) -> Vec<u32> {
     params.arena().to_vec().unwrap().iter().map(|v| v.to_bits()).collect()
 }
 
+/// Parameters after some steps of a WGAN-GP critic.
+fn critic_bits(device: &Device, steps: u64) -> Vec<u32> {
+    let mut critic = Critic::new(device).unwrap();
+    (0..steps).for_each(|t| critic.step(t).unwrap());
+    bits(&critic.params)
+}
+
+/// Parameters and replay buffer after some iterations of CLAMS.
+fn clams_bits(device: &Device, iterations: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut trainer = clams(device);
+    for _ in 0..iterations {
+        trainer.step().unwrap();
+    }
+    let slots = trainer.sampler().unwrap().buffer().slots().to_vec().unwrap();
+    (bits(trainer.network().params()), slots.iter().map(|v| v.to_bits()).collect())
+}
+
 #[test]
 fn wgan_gp_critic_has_the_same_bits_on_every_backend() {
-    let run = |device: &Device| {
-        let mut critic = Critic::new(device).unwrap();
-        (0..20).for_each(|t| critic.step(t).unwrap());
-        bits(&critic.params)
-    };
-    let expected = run(&Device::reference());
+    let expected = critic_bits(&Device::reference(), 20);
     for (name, device) in devices() {
-        assert!(run(&device) == expected, "{name}");
+        assert!(critic_bits(&device, 20) == expected, "{name}");
     }
 }
 
 #[test]
 fn clams_has_the_same_bits_on_every_backend() {
-    let run = |device: &Device| {
-        let mut trainer = clams(device);
-        for _ in 0..20 {
-            trainer.step().unwrap();
-        }
-        let slots = trainer.sampler().unwrap().buffer().slots().to_vec().unwrap();
-        (bits(trainer.network().params()), slots.iter().map(|v| v.to_bits()).collect::<Vec<_>>())
-    };
-    let expected = run(&Device::reference());
+    let expected = clams_bits(&Device::reference(), 20);
     for (name, device) in devices() {
-        assert!(run(&device) == expected, "{name}");
+        assert!(clams_bits(&device, 20) == expected, "{name}");
     }
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+fn whole_runs_have_the_same_bits_through_the_cuda_kernels_on_the_host() {
+    let cpu = Device::cpu(2);
+    let expected = (critic_bits(&cpu, 2), clams_bits(&cpu, 4));
+    for (name, device) in cuda_on_the_host() {
+        assert!((critic_bits(&device, 2), clams_bits(&device, 4)) == expected, "{name}");
+    }
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+fn whole_runs_have_the_same_bits_on_a_cuda_device() {
+    let Some(device) = cuda() else { return };
+    let cpu = Device::cpu(4);
+    assert!(critic_bits(&device, 100) == critic_bits(&cpu, 100), "100 steps of the critic");
+    assert!(clams_bits(&device, 100) == clams_bits(&cpu, 100), "100 iterations of CLAMS");
 }
 
 #[test]

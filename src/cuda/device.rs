@@ -3,6 +3,7 @@
 //! May use: `error`, `plan`, `driver`. One primary context and one stream per device; nothing here
 //! waits for the device but `download` and `sync`.
 
+mod graph;
 mod modules;
 mod probe;
 mod staging;
@@ -11,8 +12,10 @@ pub use probe::{Found, found};
 
 use super::driver::{Driver, Memory};
 use super::plan::{Chip, Step};
+use crate::backend::Replay;
 use crate::error::{Error, Result};
 use cudarc::driver::{result, sys};
+use graph::Graph;
 use modules::Modules;
 use staging::Staging;
 use std::ffi::c_void;
@@ -178,7 +181,7 @@ impl Driver for Gpu {
         done.map_err(|e| self.error("copying from the device", e))
     }
 
-    unsafe fn launch(&self, module: &'static str, step: &Step, arguments: &mut [*mut c_void]) -> Result<()> {
+    unsafe fn launch(&self, module: &'static str, step: &Step, arguments: &[&[u8]]) -> Result<()> {
         self.enter(step.function)?;
         let function = {
             let mut modules = self.modules.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -188,9 +191,14 @@ impl Driver for Gpu {
                 fix: "use --device cpu and report it".into(),
             })?
         };
+        let mut pointers = [std::ptr::null_mut::<c_void>(); 20];
+        for (pointer, argument) in pointers.iter_mut().zip(arguments) {
+            *pointer = argument.as_ptr().cast_mut().cast();
+        }
         let ([x, y, z], [a, b, c]) = (step.grid, step.block);
-        // SAFETY: the caller's promise; the context is current.
-        unsafe { result::launch_kernel(function, (x, y, z), (a, b, c), step.shared, self.stream, arguments) }
+        let pointers = &mut pointers[..arguments.len()];
+        // SAFETY: the caller's promise; the context is current; the driver copies the values.
+        unsafe { result::launch_kernel(function, (x, y, z), (a, b, c), step.shared, self.stream, pointers) }
             .map_err(|e| self.error(&format!("launching {}", step.function), e))
     }
 
@@ -198,5 +206,22 @@ impl Driver for Gpu {
         self.enter("computing")?;
         // SAFETY: the stream lives as long as `self`.
         unsafe { result::stream::synchronize(self.stream) }.map_err(|e| self.error("computing", e))
+    }
+
+    fn begin_recording(&self) -> Result<bool> {
+        self.enter("recording")?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: the stream lives as long as `self`.
+        unsafe { result::stream::begin_capture(self.stream, mode) }.map_err(|e| self.error("recording", e))?;
+        self.staging().keep();
+        Ok(true)
+    }
+
+    fn end_recording(&self) -> Result<Box<dyn Replay>> {
+        self.enter("recording")?;
+        let kept = self.staging().kept();
+        // SAFETY: the stream is being captured.
+        let graph = unsafe { Graph::end(self.context.clone(), self.stream, kept) };
+        Ok(Box::new(graph.map_err(|e| self.error("recording", e))?))
     }
 }

@@ -4,9 +4,9 @@
 //! own source on the host.
 
 use super::plan::{Chip, Step};
+use crate::backend::Replay;
 use crate::error::Result;
 use std::any::Any;
-use std::ffi::c_void;
 
 /// Device memory; freed when dropped.
 pub struct Memory {
@@ -51,10 +51,20 @@ pub trait Driver: Send + Sync {
     /// Launches one function of a module; returns before it has finished.
     ///
     /// # Safety
-    /// `arguments` point to values of the types of the function's parameters, in order; addresses
-    /// among them are live memory that the function's definition fits, and stay so until it has run.
-    unsafe fn launch(&self, module: &'static str, step: &Step, arguments: &mut [*mut c_void]) -> Result<()>;
+    /// `arguments` are values of the types of the function's parameters, in order; addresses among
+    /// them are live memory that the function's definition fits, and stay so until it has run.
+    unsafe fn launch(&self, module: &'static str, step: &Step, arguments: &[&[u8]]) -> Result<()>;
 
     /// Waits for everything launched.
     fn sync(&self) -> Result<()>;
+
+    /// From here on launches and uploads are kept instead of run. False if this driver cannot.
+    fn begin_recording(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Ends what `begin_recording` began; the result runs what was kept.
+    fn end_recording(&self) -> Result<Box<dyn Replay>> {
+        unreachable!("nothing was begun")
+    }
 }

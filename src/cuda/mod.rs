@@ -10,14 +10,13 @@ pub mod gemm;
 pub mod plan;
 pub mod spmm;
 
-use crate::backend::{Backend, Buffer, Call};
+use crate::backend::{Backend, Buffer, Call, Replay};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use driver::{Driver, Memory};
 use plan::{Arg, Chip, Plan, Planner, ZEROS};
 use std::collections::HashMap;
-use std::ffi::c_void;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A kernel file: its planners and its PTX by target.
 pub struct Family {
@@ -78,40 +77,68 @@ pub fn plan(call: &Call, chip: &Chip) -> Option<Plan> {
 pub struct Cuda<D> {
     driver: D,
     chip: Chip,
-    scratch: Mutex<Option<Scratch>>,
+    scratch: Mutex<Scratch>,
     zeros: OnceLock<Memory>,
 }
 
 /// Memory for what one call's steps hand to each other.
+#[derive(Default)]
 struct Scratch {
-    memory: Memory,
+    memory: Option<Arc<Memory>>,
     words: usize,
+    /// While a recording is made: all memory that its launches use.
+    recorded: Option<Vec<Arc<Memory>>>,
+}
+
+/// What a driver recorded, with the scratch memory that its launches use.
+struct Recorded {
+    steps: Box<dyn Replay>,
+    _scratch: Vec<Arc<Memory>>,
+}
+
+impl Replay for Recorded {
+    fn replay(&self) -> Result<()> {
+        self.steps.replay()
+    }
 }
 
 impl<D: Driver> Cuda<D> {
     pub fn new(driver: D) -> Self {
         let chip = driver.chip();
-        Cuda { driver, chip, scratch: Mutex::new(None), zeros: OnceLock::new() }
+        Cuda { driver, chip, scratch: Mutex::default(), zeros: OnceLock::new() }
     }
 
     pub fn driver(&self) -> &D {
         &self.driver
     }
 
-    /// The address of at least `words` words of scratch memory. Nobody else uses it while `slot` is
+    fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The address of at least `words` words of scratch memory. Nobody else uses it while `scratch` is
     /// locked; launches run in order, so that afterwards it may be handed to the next.
-    fn scratch(&self, slot: &mut Option<Scratch>, words: usize) -> Result<u64> {
+    fn reserve(&self, scratch: &mut Scratch, words: usize) -> Result<u64> {
         if words == 0 {
             return Ok(0);
         }
-        if slot.as_ref().is_none_or(|held| held.words < words) {
-            // What runs may still use the old one.
-            self.driver.sync()?;
-            *slot = None;
+        if scratch.words < words {
+            if scratch.recorded.is_none() {
+                // What runs may still use the old one.
+                self.driver.sync()?;
+            }
+            *scratch = Scratch { recorded: scratch.recorded.take(), ..Scratch::default() };
             let words = words.next_power_of_two();
-            *slot = Some(Scratch { memory: self.driver.alloc(words * 4)?, words });
+            scratch.memory = Some(Arc::new(self.driver.alloc(words * 4)?));
+            scratch.words = words;
         }
-        Ok(slot.as_ref().map_or(0, |held| held.memory.address()))
+        let memory = scratch.memory.as_ref().expect("just made");
+        if let Some(recorded) = &mut scratch.recorded
+            && !recorded.iter().any(|held| Arc::ptr_eq(held, memory))
+        {
+            recorded.push(memory.clone());
+        }
+        Ok(memory.address())
     }
 
     /// The address of [`ZEROS`] zeros. Launches run in order, so that one place is enough.
@@ -144,28 +171,31 @@ impl<D: Driver> Cuda<D> {
         for (address, buffer) in addresses.iter_mut().zip(call.buffers) {
             *address = memory(buffer)?.address();
         }
-        let mut slot = self.scratch.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let scratch = self.scratch(&mut slot, plan.scratch)?;
+        let mut scratch = self.scratch();
+        let scratch_address = self.reserve(&mut scratch, plan.scratch)?;
         for step in plan.steps.iter() {
-            let mut values = [0u64; 20];
-            let mut arguments = [std::ptr::null_mut::<c_void>(); 20];
-            for ((arg, value), argument) in step.args.iter().zip(&mut values).zip(&mut arguments) {
+            let mut values = [[0u8; 8]; 20];
+            for (arg, value) in step.args.iter().zip(&mut values) {
                 *value = match *arg {
                     Arg::Params => 0,
                     Arg::Buffer(i) => addresses[i as usize],
-                    Arg::Scratch(word) => scratch + 4 * u64::from(word),
+                    Arg::Scratch(word) => scratch_address + 4 * u64::from(word),
                     Arg::Zeros => self.zeros()?,
                     Arg::Word(word) => word.into(),
-                };
-                // A u32 is the first half of the value: both sides are little-endian.
+                }
+                .to_le_bytes();
+            }
+            let mut arguments: [&[u8]; 20] = [&[]; 20];
+            for ((arg, value), argument) in step.args.iter().zip(&values).zip(&mut arguments) {
                 *argument = match arg {
-                    Arg::Params => call.params.as_ptr().cast_mut().cast(),
-                    _ => (value as *mut u64).cast(),
+                    Arg::Params => call.params,
+                    Arg::Word(_) => &value[..4],
+                    Arg::Buffer(_) | Arg::Scratch(_) | Arg::Zeros => value,
                 };
             }
             // SAFETY: the caller's plan names the arguments of its function in order; the buffers live
             // as long as the call, and memory given back later is reused or freed in launch order.
-            unsafe { self.driver.launch(module, step, &mut arguments[..step.args.len()])? };
+            unsafe { self.driver.launch(module, step, &arguments[..step.args.len()])? };
         }
         Ok(())
     }
@@ -216,6 +246,21 @@ impl<D: Driver> Backend for Cuda<D> {
 
     fn sync(&self) -> Result<()> {
         self.driver.sync()
+    }
+
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Replay>>> {
+        // Written now, not when the recording is replayed.
+        self.zeros()?;
+        if !self.driver.begin_recording()? {
+            return Ok(None);
+        }
+        self.scratch().recorded = Some(Vec::new());
+        let worked = work();
+        let scratch = self.scratch().recorded.take().unwrap_or_default();
+        let steps = self.driver.end_recording();
+        // What went wrong first is what to tell.
+        worked?;
+        Ok(Some(Box::new(Recorded { steps: steps?, _scratch: scratch })))
     }
 }
 

@@ -3,6 +3,7 @@
 //! May use: `tensor`, `device`, `rng`, `error`.
 #![forbid(unsafe_code)]
 
+pub mod chain;
 pub mod distributions;
 pub mod init;
 pub mod layers;
@@ -14,6 +15,7 @@ pub mod params;
 pub mod sampler;
 pub mod schedule;
 
+pub use chain::Chain;
 pub use init::Init;
 pub use layers::{Act, Dropout, Linear, Mode, ResBlock, SparseInput};
 pub use norm::{BatchNorm, LayerNorm, SpectralNorm};

@@ -61,16 +61,11 @@ fn cuda() -> &'static [(String, Box<dyn Backend>, Chip)] {
                 let chip = gpu.chip();
                 all.insert(0, (gpu.name().to_string(), Box::new(Cuda::new(gpu)), chip));
             }
-            Err(why) if listed("CYTOGRAD_REQUIRE", "cuda") => panic!("{why}"),
+            Err(why) if shim::listed("CYTOGRAD_REQUIRE", "cuda") => panic!("{why}"),
             Err(why) => eprintln!("skipped: CUDA kernels on a device: {why}"),
         }
         all
     })
-}
-
-/// Whether an environment variable names this part; parts are separated by spaces.
-pub fn listed(variable: &str, part: &str) -> bool {
-    std::env::var(variable).is_ok_and(|parts| parts.split(' ').any(|p| p == part))
 }
 
 /// The CUDA backends on which this call is worth running: those with launches of their own.

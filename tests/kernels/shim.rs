@@ -1,6 +1,8 @@
 //! The CUDA kernels without a CUDA device: `kernels/*.cu` compiled by the host's C++ compiler through
 //! `kernels/host`, loaded as a library, behind the same planners and the same backend as the real ones.
+#![allow(dead_code)]
 
+use cytograd::backend::Replay;
 use cytograd::cuda::Cuda;
 use cytograd::cuda::driver::{Driver, Memory};
 use cytograd::cuda::plan::{Chip, Step};
@@ -13,7 +15,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A large chip; what the planners choose for others runs too (see [`CHIPS`]).
 pub const CHIPS: [(&str, Chip); 2] = [
@@ -21,13 +23,18 @@ pub const CHIPS: [(&str, Chip); 2] = [
     ("cuda on the host, as sm_70", Chip { multiprocessors: 6, shared_per_block: 96 << 10, capability: (7, 0) }),
 ];
 
+/// Whether an environment variable names this part; parts are separated by spaces.
+pub fn listed(variable: &str, part: &str) -> bool {
+    std::env::var(variable).is_ok_and(|parts| parts.split(' ').any(|p| p == part))
+}
+
 /// Why there is no shim here, or one backend for each of [`CHIPS`].
 pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
-    if crate::harness::listed("CYTOGRAD_SKIP", "cuda-host") {
+    if listed("CYTOGRAD_SKIP", "cuda-host") {
         return Err("CYTOGRAD_SKIP=cuda-host".into());
     }
     let library = library()?;
-    let make = |(name, chip): (&str, Chip)| (name.to_string(), Cuda::new(Shim { library: library.clone(), chip }));
+    let make = |(name, chip): (&str, Chip)| (name.to_string(), Cuda::new(Shim::new(library.clone(), chip)));
     Ok(CHIPS.map(make).into_iter().collect())
 }
 
@@ -143,6 +150,34 @@ fn sanitize() -> bool {
 pub struct Shim {
     library: Arc<Library>,
     chip: Chip,
+    recording: Mutex<Option<Vec<Kept>>>,
+}
+
+/// What was recorded: a launch with the values of its arguments, or bytes to copy to an address.
+enum Kept {
+    Launch(Step, Vec<Vec<u8>>),
+    Upload(u64, Vec<u8>),
+}
+
+struct Tape {
+    driver: Shim,
+    kept: Vec<Kept>,
+}
+
+impl Replay for Tape {
+    fn replay(&self) -> Result<()> {
+        for kept in &self.kept {
+            match kept {
+                Kept::Launch(step, arguments) => {
+                    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+                    self.driver.run(step, &arguments)?;
+                }
+                // SAFETY: the recording holds the memory.
+                Kept::Upload(address, bytes) => unsafe { self.driver.upload(*address, bytes)? },
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Host memory as a device gives it: aligned to 256 bytes, content undefined, ending where it ends.
@@ -160,6 +195,57 @@ impl Drop for Block {
 
 fn refuse(step: &Step, why: impl std::fmt::Display) -> Error {
     Error::Launch { kernel: step.function, why: why.to_string() }
+}
+
+impl Shim {
+    fn new(library: Arc<Library>, chip: Chip) -> Self {
+        Shim { library, chip, recording: Mutex::new(None) }
+    }
+
+    fn recording(&self) -> MutexGuard<'_, Option<Vec<Kept>>> {
+        self.recording.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Runs a launch whose arguments fit its function.
+    fn run(&self, step: &Step, arguments: &[&[u8]]) -> Result<()> {
+        type Entry = unsafe extern "C" fn(*mut *mut c_void);
+        type Launch = unsafe extern "C" fn(
+            Entry,
+            *mut *mut c_void,
+            *const c_uint,
+            *const c_uint,
+            c_uint,
+            *mut c_char,
+            usize,
+        ) -> c_int;
+        let [x, y, z] = step.grid;
+        if x == 0 || x > i32::MAX as u32 || !(1..=65535).contains(&y) || !(1..=65535).contains(&z) {
+            return Err(refuse(step, format!("grid {:?} is not possible", step.grid)));
+        }
+        let threads: u64 = step.block.iter().map(|&n| u64::from(n)).product();
+        if !(1..=1024).contains(&threads) || step.block[2] > 64 {
+            return Err(refuse(step, format!("block {:?} is not possible", step.block)));
+        }
+        if step.shared > self.chip.shared_per_block {
+            return Err(refuse(step, format!("{} bytes of shared memory are too many", step.shared)));
+        }
+        let mut pointers: Vec<*mut c_void> = arguments.iter().map(|a| a.as_ptr().cast_mut().cast()).collect();
+        let mut message = [0u8; 256];
+        // SAFETY: both symbols have these types (`ENTRY` in cuda_host.h, run.cpp).
+        let failed = unsafe {
+            let launch = self.library.get::<Launch>(b"shim_launch\0").map_err(|e| refuse(step, e))?;
+            let name = format!("shim_{}\0", step.function);
+            let entry = self.library.get::<Entry>(name.as_bytes()).map_err(|e| refuse(step, e))?;
+            let (grid, block) = (step.grid.as_ptr(), step.block.as_ptr());
+            let text = message.as_mut_ptr().cast();
+            launch(*entry, pointers.as_mut_ptr(), grid, block, step.shared, text, message.len())
+        };
+        if failed != 0 {
+            let text = CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy).unwrap_or_default();
+            return Err(refuse(step, text));
+        }
+        Ok(())
+    }
 }
 
 impl Driver for Shim {
@@ -183,57 +269,41 @@ impl Driver for Shim {
     }
 
     unsafe fn upload(&self, address: u64, src: &[u8]) -> Result<()> {
+        if let Some(kept) = self.recording().as_mut() {
+            kept.push(Kept::Upload(address, src.to_vec()));
+            return Ok(());
+        }
         // SAFETY: the caller's promise.
         unsafe { (address as *mut u8).copy_from(src.as_ptr(), src.len()) };
         Ok(())
     }
 
     unsafe fn download(&self, address: u64, dst: &mut [u8]) -> Result<()> {
+        assert!(self.recording().is_none(), "a download while a step is recorded");
         // SAFETY: the caller's promise.
         unsafe { dst.as_mut_ptr().copy_from(address as *const u8, dst.len()) };
         Ok(())
     }
 
-    unsafe fn launch(&self, _: &'static str, step: &Step, arguments: &mut [*mut c_void]) -> Result<()> {
-        type Entry = unsafe extern "C" fn(*mut *mut c_void);
-        type Launch = unsafe extern "C" fn(
-            Entry,
-            *mut *mut c_void,
-            *const c_uint,
-            *const c_uint,
-            c_uint,
-            *mut c_char,
-            usize,
-        ) -> c_int;
-        let [x, y, z] = step.grid;
-        if x == 0 || x > i32::MAX as u32 || !(1..=65535).contains(&y) || !(1..=65535).contains(&z) {
-            return Err(refuse(step, format!("grid {:?} is not possible", step.grid)));
+    unsafe fn launch(&self, _: &'static str, step: &Step, arguments: &[&[u8]]) -> Result<()> {
+        if let Some(kept) = self.recording().as_mut() {
+            kept.push(Kept::Launch(*step, arguments.iter().map(|a| a.to_vec()).collect()));
+            return Ok(());
         }
-        let threads: u64 = step.block.iter().map(|&n| u64::from(n)).product();
-        if !(1..=1024).contains(&threads) || step.block[2] > 64 {
-            return Err(refuse(step, format!("block {:?} is not possible", step.block)));
-        }
-        if step.shared > self.chip.shared_per_block {
-            return Err(refuse(step, format!("{} bytes of shared memory are too many", step.shared)));
-        }
-        let mut message = [0u8; 256];
-        // SAFETY: both symbols have these types (`ENTRY` in cuda_host.h, run.cpp).
-        let failed = unsafe {
-            let launch = self.library.get::<Launch>(b"shim_launch\0").map_err(|e| refuse(step, e))?;
-            let name = format!("shim_{}\0", step.function);
-            let entry = self.library.get::<Entry>(name.as_bytes()).map_err(|e| refuse(step, e))?;
-            let (grid, block) = (step.grid.as_ptr(), step.block.as_ptr());
-            let text = message.as_mut_ptr().cast();
-            launch(*entry, arguments.as_mut_ptr(), grid, block, step.shared, text, message.len())
-        };
-        if failed != 0 {
-            let text = CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy).unwrap_or_default();
-            return Err(refuse(step, text));
-        }
-        Ok(())
+        self.run(step, arguments)
     }
 
     fn sync(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn begin_recording(&self) -> Result<bool> {
+        *self.recording() = Some(Vec::new());
+        Ok(true)
+    }
+
+    fn end_recording(&self) -> Result<Box<dyn Replay>> {
+        let kept = self.recording().take().unwrap_or_default();
+        Ok(Box::new(Tape { driver: Shim::new(self.library.clone(), self.chip), kept }))
     }
 }

@@ -16,16 +16,42 @@ pub(super) struct Staging {
     /// The chunk being filled, and how far.
     current: usize,
     used: usize,
+    /// While a recording is made: the source of each of its copies.
+    kept: Option<Vec<Pinned>>,
+}
+
+/// Page-locked memory.
+pub(super) struct Pinned(*mut u8);
+
+// SAFETY: page-locked memory belongs to the process.
+unsafe impl Send for Pinned {}
+// SAFETY: nobody writes to it while it is shared.
+unsafe impl Sync for Pinned {}
+
+impl Pinned {
+    /// # Safety
+    /// A context is current.
+    unsafe fn new(bytes: usize) -> Result<Self, DriverError> {
+        // SAFETY: the caller's promise.
+        Ok(Pinned(unsafe { result::malloc_host(bytes, 0)? }.cast()))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: allocated once, freed once; freeing waits for copies that read it.
+        let _ = unsafe { result::free_host(self.0.cast()) };
+    }
 }
 
 struct Chunk {
-    memory: *mut u8,
+    memory: Pinned,
     /// Recorded when the chunk was left.
     event: sys::CUevent,
     pending: bool,
 }
 
-// SAFETY: page-locked memory and events belong to the process.
+// SAFETY: events belong to the process.
 unsafe impl Send for Staging {}
 
 impl Staging {
@@ -34,6 +60,10 @@ impl Staging {
     /// # Safety
     /// The context is current; `address` is live memory of at least the length of `src`.
     pub(super) unsafe fn upload(&mut self, stream: sys::CUstream, address: u64, src: &[u8]) -> Result<(), DriverError> {
+        if self.kept.is_some() {
+            // SAFETY: the caller's promises.
+            return unsafe { self.upload_kept(stream, address, src) };
+        }
         let mut done = 0;
         while done < src.len() {
             // SAFETY: the caller's promises; a chunk has CHUNK bytes, of which those from `used` on are
@@ -55,6 +85,33 @@ impl Staging {
         Ok(())
     }
 
+    /// From here on copies are recorded: each has a source of its own that stays.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// Ends it; the sources of the recorded copies.
+    pub(super) fn kept(&mut self) -> Vec<Pinned> {
+        self.kept.take().unwrap_or_default()
+    }
+
+    /// # Safety
+    /// As for `upload`.
+    unsafe fn upload_kept(&mut self, stream: sys::CUstream, address: u64, src: &[u8]) -> Result<(), DriverError> {
+        if src.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the caller's promises; the source is as large as what it is to hold, and stays with
+        // the recording.
+        unsafe {
+            let pinned = Pinned::new(src.len())?;
+            pinned.0.copy_from_nonoverlapping(src.as_ptr(), src.len());
+            result::memcpy_htod_async(address, std::slice::from_raw_parts(pinned.0, src.len()), stream)?;
+            self.kept.get_or_insert_default().push(pinned);
+        }
+        Ok(())
+    }
+
     /// The chunk being filled, free from `used` on.
     ///
     /// # Safety
@@ -64,7 +121,7 @@ impl Staging {
         unsafe {
             if self.current == self.chunks.len() {
                 let event = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)?;
-                let memory = result::malloc_host(CHUNK, 0)?.cast();
+                let memory = Pinned::new(CHUNK)?;
                 self.chunks.push(Chunk { memory, event, pending: false });
             }
             let chunk = &mut self.chunks[self.current];
@@ -72,7 +129,7 @@ impl Staging {
                 result::event::synchronize(chunk.event)?;
                 chunk.pending = false;
             }
-            Ok(chunk.memory)
+            Ok(chunk.memory.0)
         }
     }
 
@@ -97,10 +154,7 @@ impl Staging {
     pub(super) unsafe fn free(&mut self) {
         for chunk in self.chunks.drain(..) {
             // SAFETY: made once, given back once.
-            unsafe {
-                let _ = result::free_host(chunk.memory.cast());
-                let _ = result::event::destroy(chunk.event);
-            }
+            let _ = unsafe { result::event::destroy(chunk.event) };
         }
         *self = Staging::default();
     }

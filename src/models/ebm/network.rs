@@ -3,7 +3,6 @@
 use super::config::NetConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::nn::norm::Running;
 use crate::nn::{Builder, Linear, Mode, Params, ResBlock};
 use crate::tensor::Tensor;
 use crate::tensor::op::Activation;
@@ -93,16 +92,16 @@ impl Network {
     pub fn import(&self, named: &[(String, Vec<usize>, Vec<f32>)]) -> Result<()> {
         let find = |name: &str| named.iter().find(|(n, ..)| n == name).map(|(_, s, v)| (s.as_slice(), v.as_slice()));
         self.params.import(find)?;
-        let device = self.params.arena().device();
         for norm in self.stages.iter().flat_map(|(_, blocks)| blocks).flat_map(ResBlock::norms) {
-            let tensor = |part: &str| {
+            // In place: recorded steps go on reading the same memory.
+            let running = norm.running(&self.params)?;
+            for (part, tensor) in [("running_mean", &running.mean), ("running_var", &running.var)] {
                 let name = format!("{}.{part}", norm.name());
                 match find(&name) {
-                    Some((shape, values)) => Tensor::from_slice(values, shape, device),
-                    None => Err(Error::Argument { op: "import", what: format!("{name} is missing") }),
+                    Some((_, values)) => tensor.overwrite(values)?,
+                    None => return Err(Error::Argument { op: "import", what: format!("{name} is missing") }),
                 }
-            };
-            norm.set_running(Running { mean: tensor("running_mean")?, var: tensor("running_var")? });
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::network::Network;
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::sampler::{segments, uniform};
-use crate::nn::{Mode, ReplayBuffer, Sgld};
+use crate::nn::{Chain, Mode, ReplayBuffer, Sgld};
 use crate::rng::{Stream, stream};
 use crate::tensor::Tensor;
 
@@ -16,6 +16,8 @@ pub struct Sampler {
     /// Cumulative class probabilities of the conditional mode.
     class_shares: Vec<f64>,
     seed: u64,
+    /// The chains of an iteration, and the classes that they are for.
+    chain: Option<(Chain, Option<Tensor>)>,
 }
 
 impl Sampler {
@@ -43,7 +45,7 @@ impl Sampler {
             true => ReplayBuffer::with_segments(slots, &segments(config.buffer, class_counts, config.balanced)?)?,
             false => ReplayBuffer::new(slots),
         };
-        Ok(Sampler { config: config.clone(), buffer, class_shares, seed })
+        Ok(Sampler { config: config.clone(), buffer, class_shares, seed, chain: None })
     }
 
     /// The replay buffer.
@@ -89,15 +91,31 @@ impl Sampler {
                 Tensor::from_slice(&fresh, &[n, 1], device)?.select(&new, &kept)?
             }
         };
-        let x = self.chain(
-            network,
-            &start,
-            classes.as_deref(),
-            Stream::new(self.seed, stream::SGLD).at(t),
-            self.config.steps,
-        )?;
+        let x = self.iterate(network, &start, classes.as_deref(), Stream::new(self.seed, stream::SGLD).at(t))?;
         self.buffer.write(&idx, &x)?;
         Ok((x, started))
+    }
+
+    /// The chains of an iteration, which are the same work each time.
+    fn iterate(&mut self, network: &Network, start: &Tensor, classes: Option<&[u32]>, draws: Stream) -> Result<Tensor> {
+        let sgld = self.sgld(self.config.steps);
+        let device = start.device();
+        let known = self.chain.take().filter(|(chain, of)| {
+            chain.fits(&sgld, start.shape()) && of.as_ref().map(Tensor::numel) == classes.map(<[u32]>::len)
+        });
+        let (mut chain, of) = match known {
+            Some(known) => known,
+            None => {
+                let of = classes.map(|c| Tensor::from_u32(c, &[c.len(), 1], device)).transpose()?;
+                (Chain::new(sgld, start.shape()), of)
+            }
+        };
+        if let (Some(of), Some(classes)) = (&of, classes) {
+            device.write(of.storage(), classes)?;
+        }
+        let x = chain.run(start, draws, &|x| score(network, x, of.as_ref()))?;
+        self.chain = Some((chain, of));
+        Ok(x)
     }
 
     /// `steps` Langevin steps from `start`, on `s(x)` or on the logits of `classes`.
@@ -109,21 +127,28 @@ impl Sampler {
         draws: Stream,
         steps: usize,
     ) -> Result<Tensor> {
-        let sgld = Sgld {
+        let device = start.device();
+        let classes = classes.map(|c| Tensor::from_u32(c, &[c.len(), 1], device)).transpose()?;
+        self.sgld(steps).run(start, draws, &|x| score(network, x, classes.as_ref()))
+    }
+
+    fn sgld(&self, steps: usize) -> Sgld {
+        Sgld {
             steps,
             alpha: self.config.alpha,
             sigma: self.config.sigma,
             grad_clamp: self.config.grad_clamp,
             range: self.config.range,
-        };
-        let device = start.device();
-        let classes = classes.map(|c| Tensor::from_u32(c, &[c.len(), 1], device)).transpose()?;
-        sgld.run(start, draws, &|x| {
-            let logits = network.logits(x, &Mode::eval())?;
-            match &classes {
-                Some(classes) => logits.gather(1, classes)?.sum_all(),
-                None => logits.logsumexp()?.sum_all(),
-            }
-        })
+        }
+    }
+}
+
+/// What the chains climb, with frozen parameters in evaluation mode: `s(x)`, or the logits of
+/// `classes` `[chains, 1]`.
+fn score(network: &Network, x: &Tensor, classes: Option<&Tensor>) -> Result<Tensor> {
+    let logits = network.logits(x, &Mode::eval())?;
+    match classes {
+        Some(classes) => logits.gather(1, classes)?.sum_all(),
+        None => logits.logsumexp()?.sum_all(),
     }
 }
