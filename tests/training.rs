@@ -27,6 +27,10 @@ fn devices() -> Vec<(String, Device)> {
 /// The CUDA device of this machine, if there is one.
 #[cfg(feature = "cuda")]
 fn cuda() -> Option<Device> {
+    if !shim::complete() {
+        eprintln!("skipped: not every family has CUDA kernels");
+        return None;
+    }
     match Device::open("cuda", 1) {
         Ok(device) => Some(device),
         Err(why) if shim::listed("CYTOGRAD_REQUIRE", "cuda") => panic!("{why}"),
@@ -40,6 +44,10 @@ fn cuda() -> Option<Device> {
 /// Devices that run the CUDA kernels' source on the host.
 #[cfg(feature = "cuda")]
 fn cuda_on_the_host() -> Vec<(String, Device)> {
+    if !shim::complete() {
+        eprintln!("skipped: not every family has CUDA kernels");
+        return Vec::new();
+    }
     match shim::backends() {
         Ok(shims) => shims.into_iter().map(|(name, cuda)| (name, Device::new(Box::new(cuda)))).collect(),
         Err(why) => {

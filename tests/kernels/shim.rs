@@ -28,6 +28,25 @@ pub fn listed(variable: &str, part: &str) -> bool {
     std::env::var(variable).is_ok_and(|parts| parts.split(' ').any(|p| p == part))
 }
 
+/// Whether every family has CUDA kernels.
+pub fn complete() -> bool {
+    let families = [
+        "elementwise",
+        "gather",
+        "gemm",
+        "mmd",
+        "norm",
+        "optim",
+        "random",
+        "reduce",
+        "sgld",
+        "softmax",
+        "spmm",
+        "zinb",
+    ];
+    families.iter().all(|name| cytograd::cuda::FAMILIES.iter().any(|family| family.module == *name))
+}
+
 /// Why there is no shim here, or one backend for each of [`CHIPS`].
 pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
     if listed("CYTOGRAD_SKIP", "cuda-host") {
