@@ -5,6 +5,7 @@
 
 mod check;
 mod find;
+mod rate;
 mod record;
 
 pub use check::{Check, self_check};

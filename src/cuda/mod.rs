@@ -3,6 +3,7 @@
 //! May use: `error`, `kernel`, `backend`. The kernels are `kernels/FAMILY.cu`; here, one file per
 //! family says how a call becomes launches ([`plan`]), and [`Cuda`] runs them on a [`driver`].
 
+pub mod ceiling;
 pub mod device;
 pub mod driver;
 pub mod gather;
@@ -43,6 +44,7 @@ macro_rules! family {
 /// All families. The targets are those of the line `// targets:` in the kernel file, 70 without one.
 pub static FAMILIES: &[Family] = &[
     // One line per family.
+    family!(ceiling, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
     family!(spmm, "70" "80"),

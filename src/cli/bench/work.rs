@@ -41,7 +41,8 @@ pub fn find(name: &str) -> Option<Measure> {
     ALL.iter().find(|(n, _)| *n == name).map(|(_, measure)| *measure)
 }
 
-fn values(n: usize) -> Vec<f32> {
+/// Values in [-1, 1).
+pub fn values(n: usize) -> Vec<f32> {
     let draw = Stream::new(1, 0);
     (0..n as u32).map(|i| draw.uniform(i) * 2.0 - 1.0).collect()
 }
@@ -74,6 +75,11 @@ impl Bench<'_> {
 
 /// `[m, k] x [k, n]`.
 pub fn product(bench: &mut Bench, [m, k, n]: [usize; 3]) -> Result<()> {
+    product_named(bench, format!("gemm {m} x {k} x {n}"), [m, k, n])
+}
+
+/// The same under another name.
+pub fn product_named(bench: &mut Bench, what: String, [m, k, n]: [usize; 3]) -> Result<()> {
     let unused = || bench.floats(&[0.0]);
     let buffers = [
         bench.floats(&values(m * k))?,
@@ -83,7 +89,7 @@ pub fn product(bench: &mut Bench, [m, k, n]: [usize; 3]) -> Result<()> {
         bench.device.alloc(m * n)?,
     ];
     let work = Amount::Flops(2.0 * (m * n * k) as f64);
-    bench.launch(format!("gemm {m} x {k} x {n}"), work, &GEMM, &GemmParams::plain(m, n, k), &buffers, [n, m, 1])
+    bench.launch(what, work, &GEMM, &GemmParams::plain(m, n, k), &buffers, [n, m, 1])
 }
 
 fn gemm(bench: &mut Bench) -> Result<()> {
