@@ -9,7 +9,7 @@
 #     runs      whole training runs and recorded steps on the card: the CPU's bits
 #     memcheck  compute-sanitizer memcheck over the kernel tests of $FAMILIES (default: all)
 #     racecheck the same with racecheck
-#     bench     cytograd bench --device cuda
+#     bench     cytograd bench --counterparts --device cuda
 #     torch     the PyTorch counterparts (benches/torch_counterparts.py)
 #     table     both side by side, for benches/RESULTS.md
 #
@@ -19,7 +19,7 @@ set -uo pipefail
 
 mode=${1:-}
 shift || true
-folder=target/gpu
+folder=${CYTOGRAD_GPU:-target/gpu}
 if [ $# -gt 0 ] && [[ $1 == */* ]]; then
     folder=$1
     shift
@@ -81,7 +81,7 @@ run() {
             step recording 120 "$folder/test-recording" --test-threads 2
             ;;
         memcheck | racecheck) sanitize "$name" ;;
-        bench) step bench 300 "$folder/cytograd" bench --device cuda --csv "$out/cytograd.csv" ;;
+        bench) step bench 300 "$folder/cytograd" bench --counterparts --device cuda --csv "$out/cytograd.csv" ;;
         torch) step torch 400 sh -c "python3 benches/torch_counterparts.py > '$out/torch.csv'" ;;
         table) step table 60 python3 benches/gpu_table.py "$out/cytograd.csv" "$out/torch.csv" && cat "$out/table.log" ;;
         *)
