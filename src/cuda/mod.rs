@@ -8,7 +8,10 @@ pub mod device;
 pub mod driver;
 pub mod gather;
 pub mod gemm;
+pub mod optim;
 pub mod plan;
+pub mod random;
+pub mod sgld;
 pub mod spmm;
 
 use crate::backend::{Backend, Buffer, Call, Replay};
@@ -47,6 +50,9 @@ pub static FAMILIES: &[Family] = &[
     family!(ceiling, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
+    family!(optim, "70"),
+    family!(random, "70"),
+    family!(sgld, "70"),
     family!(spmm, "70" "80"),
 ];
 

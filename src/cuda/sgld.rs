@@ -1,0 +1,13 @@
+//! Launches of `kernel::sgld`.
+
+use super::plan::{Chip, Plan, Planner, sweep};
+use crate::kernel::sgld::*;
+use crate::kernel::{Kernel, params};
+
+pub static KERNELS: [(&Kernel, Planner); 1] = [(&STEP, step)];
+
+fn step(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
+    let p: SgldParams = params(bytes);
+    // A thread per block of four elements.
+    sweep("sgld_step", 3, u64::from(p.n).div_ceil(4), chip)
+}
