@@ -6,6 +6,7 @@
 pub mod ceiling;
 pub mod device;
 pub mod driver;
+pub mod elementwise;
 pub mod gather;
 pub mod gemm;
 pub mod optim;
@@ -48,6 +49,7 @@ macro_rules! family {
 pub static FAMILIES: &[Family] = &[
     // One line per family.
     family!(ceiling, "70"),
+    family!(elementwise, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
     family!(optim, "70"),
