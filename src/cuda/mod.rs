@@ -9,10 +9,14 @@ pub mod driver;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod norm;
 pub mod optim;
 pub mod plan;
 pub mod random;
+pub mod reduce;
+mod rows;
 pub mod sgld;
+pub mod softmax;
 pub mod spmm;
 
 use crate::backend::{Backend, Buffer, Call, Replay};
@@ -52,9 +56,12 @@ pub static FAMILIES: &[Family] = &[
     family!(elementwise, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
+    family!(norm, "70"),
     family!(optim, "70"),
     family!(random, "70"),
+    family!(reduce, "70"),
     family!(sgld, "70"),
+    family!(softmax, "70"),
     family!(spmm, "70" "80"),
 ];
 

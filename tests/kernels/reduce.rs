@@ -3,7 +3,7 @@ use bytemuck::cast_slice;
 use cytograd::kernel::reduce::*;
 
 /// (outer, n, inner)
-const SHAPES: [(usize, usize, usize); 17] = [
+const SHAPES: [(usize, usize, usize); 18] = [
     (0, 3, 5),
     (3, 0, 5),
     (3, 5, 0),
@@ -21,6 +21,7 @@ const SHAPES: [(usize, usize, usize); 17] = [
     (70_001, 2, 1),
     (1, 1025, 64),
     (9, 1, 31),
+    (2, 130, 3100),
 ];
 
 #[test]
@@ -32,6 +33,19 @@ fn reduce_last_matches_reference_bits() {
                     let p = LastParams { op: op as u32, offset: 5, rows: rows as u32, n: n as u32 };
                     check(&format!("{op:?} {rows}x{n} {kind}"), &LAST, &p, &[bits(&x)], &[Out::Floats(rows)]);
                 }
+            }
+        }
+    }
+}
+
+/// Rows so long that a GPU gives each to a large block.
+#[test]
+fn reduce_last_of_long_rows_matches_reference_bits() {
+    for n in [8191, 8192, 16_384, 16_385, 50_001] {
+        for (kind, x) in [("hostile", hostile(3 * n + 1, 20)), ("ordinary", ordinary(3 * n + 1, 21))] {
+            for op in Reduce::ALL {
+                let p = LastParams { op: op as u32, offset: 1, rows: 3, n: n as u32 };
+                check(&format!("{op:?} 3x{n} {kind}"), &LAST, &p, &[bits(&x)], &[Out::Floats(3)]);
             }
         }
     }
