@@ -4,6 +4,8 @@ mod elementwise;
 mod gather;
 mod gemm;
 mod harness;
+#[cfg(feature = "cuda")]
+mod math;
 mod mmd;
 mod norm;
 mod optim;

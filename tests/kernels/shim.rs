@@ -64,7 +64,8 @@ pub fn sources() -> Option<PathBuf> {
     places.into_iter().flatten().map(|p| p.join("kernels")).find(|p| p.join("common.cuh").exists())
 }
 
-fn library() -> std::result::Result<Arc<Library>, String> {
+/// The compiled sources, or why there are none.
+pub fn library() -> std::result::Result<Arc<Library>, String> {
     static LIBRARY: OnceLock<std::result::Result<Arc<Library>, String>> = OnceLock::new();
     let load = || {
         let path = build()?;
