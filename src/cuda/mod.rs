@@ -1,7 +1,7 @@
 //! The kernels of [`mod@crate::reference`] on CUDA devices: the same bits.
 //!
 //! May use: `error`, `kernel`, `backend`. The kernels are `kernels/FAMILY.cu`; here, one file per
-//! family says how a call becomes launches ([`plan`]), and [`Cuda`] runs them on a [`driver`].
+//! family says how a call becomes launches ([`mod@plan`]), and [`Cuda`] runs them on a [`driver`].
 
 pub mod ceiling;
 pub mod device;
