@@ -19,7 +19,8 @@ fn main() {
         let [x, y] = [&points[0], &points[1]].map(|v| measure::upload(&cpu, v));
         let gamma = measure::upload(&cpu, &[1.0 / d as f32]);
         let one = measure::upload(&cpu, &[1.0]);
-        let [out, grad] = [n, n * d].map(|n| cpu.alloc(4 * n).expect("memory"));
+        let centre = measure::upload(&cpu, &vec![0.0; d]);
+        let [out, grad, out_y, grad_y] = [n, n * d, n, n * d].map(|n| cpu.alloc(4 * n).expect("memory"));
         let launch = |kernel: &'static Kernel, kind: Kind, flags: u32, buffers: &[&Buffer]| {
             let [n, d] = [n as u32, d as u32];
             let (kind, gammas) = (kind as u32, 1);
@@ -27,41 +28,56 @@ fn main() {
             let params = bytemuck::bytes_of(&params);
             cpu.launch(&Call { kernel, params, buffers, geometry: [n, 1, 1] }).expect("launch");
         };
-        let value = |a: &Buffer, b: &Buffer, flags| launch(&APPLY, Kind::Gaussian, flags, &[a, b, &gamma, &one, &out]);
-        let both = |kind, a: &Buffer, b: &Buffer, flags| {
-            launch(&APPLY_GRAD, kind, flags, &[a, b, &gamma, &one, &one, &out, &grad]);
+        let value = |a: &Buffer, b: &Buffer, flags| {
+            launch(&APPLY, Kind::Gaussian, flags, &[a, b, &gamma, &centre, &one, &out]);
+        };
+        let one_side = |kind, a: &Buffer, b: &Buffer| {
+            launch(&APPLY_GRAD, kind, 0, &[a, b, &gamma, &centre, &one, &one, &out, &grad]);
+        };
+        let both = |kind, a: &Buffer, b: &Buffer| {
+            let buffers = [a, b, &gamma, &centre, &one, &one, &out, &grad, &out_y, &grad_y];
+            launch(&APPLY_BOTH, kind, 0, &buffers);
+        };
+        let itself = |a: &Buffer| {
+            launch(&APPLY_GRAD, Kind::Gaussian, EXCLUDE_SELF, &[a, a, &gamma, &centre, &one, &one, &out, &grad]);
         };
         let stats = measure::compare(
             rounds,
             &mut [
-                ("one block of pairs", &mut || value(&x, &y, 0)),
-                ("one block with gradient", &mut || both(Kind::Gaussian, &x, &y, 0)),
-                ("one block with gradient, Laplacian", &mut || both(Kind::Laplacian, &x, &y, 0)),
-                ("mmd, value", &mut || {
+                ("", &mut || value(&x, &y, 0)),
+                ("", &mut || one_side(Kind::Gaussian, &x, &y)),
+                ("", &mut || both(Kind::Gaussian, &x, &y)),
+                ("", &mut || itself(&x)),
+                ("", &mut || one_side(Kind::Laplacian, &x, &y)),
+                ("", &mut || {
                     value(&x, &x, EXCLUDE_SELF);
                     value(&y, &y, EXCLUDE_SELF);
                     value(&x, &y, 0);
                 }),
-                ("mmd, value and both gradients", &mut || {
-                    both(Kind::Gaussian, &x, &x, EXCLUDE_SELF);
-                    both(Kind::Gaussian, &y, &y, EXCLUDE_SELF);
-                    both(Kind::Gaussian, &x, &y, 0);
-                    both(Kind::Gaussian, &y, &x, 0);
+                ("", &mut || {
+                    itself(&x);
+                    itself(&y);
+                    both(Kind::Gaussian, &x, &y);
                 }),
             ],
         );
+        // Fused multiply-adds per pair and coordinate: one for the product of the points, one for the
+        // gradient of either side; a set with itself has half the pairs. Differences take a subtraction
+        // more each.
         let title = format!("mmd, Gaussian, {n} + {n} points, {d} coordinates, {threads} thread(s)");
-        measure::title(&format!("{title}; a subtraction and an fma per pair and coordinate, twice with a gradient"));
-        let block = (n * n * d) as f64 * 3.0;
+        measure::title(&format!("{title}; 2 operations per product of coordinates, 3 where differences are taken"));
+        let block = (n * n * d) as f64;
         let names = [
-            "one block of pairs",
-            "one block, gradient",
-            "one block, gradient, Laplacian",
-            "value",
-            "value, both gradients",
+            ("x with y, value", 2.0),
+            ("x with y, gradient of x", 4.0),
+            ("x with y, both gradients", 6.0),
+            ("x with itself, gradient", 3.0),
+            ("x with y, gradient of x, Laplacian", 6.0),
+            ("mmd, value", 2.0 * 2.0),
+            ("mmd, both gradients", 2.0 * 3.0 + 6.0),
         ];
-        for (k, (name, blocks)) in names.iter().zip([1.0, 2.0, 2.0, 3.0, 8.0]).enumerate() {
-            measure::rate(name, &stats[k], block * blocks, "GFLOP/s", peak);
+        for ((name, operations), stats) in names.iter().zip(&stats) {
+            measure::rate(name, stats, block * operations, "GFLOP/s", peak);
         }
     }
 }

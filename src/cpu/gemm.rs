@@ -1,6 +1,6 @@
 //! Fast form of `kernel::gemm`: one tile of the output per thread, by the loops of `tile`.
 
-mod micro;
+pub(super) mod micro;
 pub(super) mod pack;
 mod tile;
 
@@ -15,6 +15,14 @@ pub static KERNELS: [(&Kernel, Function); 1] = [(&GEMM, gemm)];
 
 /// The output of a launch, of which every task writes another part.
 pub(super) struct Shared<T>(*mut T);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
 
 // SAFETY: whoever writes through `at` or `slice` promises that the parts are disjoint.
 unsafe impl<T: Send> Sync for Shared<T> {}

@@ -150,6 +150,8 @@ fn launch<P: Pod>(
         buffer
     };
     let mut buffers: Vec<Buffer> = inputs.iter().map(|words| upload(words)).collect();
+    // The same words given twice are one buffer bound twice.
+    let of_input = |k: usize| inputs.iter().position(|words| std::ptr::eq(*words, inputs[k])).unwrap_or(k);
     for out in outputs {
         let mut words = match out {
             Out::Floats(n) | Out::Words(n) => vec![poison; *n],
@@ -159,7 +161,8 @@ fn launch<P: Pod>(
         words.extend([GUARD_WORD; GUARD]);
         buffers.push(upload(&words));
     }
-    let refs: Vec<&Buffer> = buffers.iter().collect();
+    let refs: Vec<&Buffer> =
+        (0..buffers.len()).map(|k| &buffers[if k < inputs.len() { of_input(k) } else { k }]).collect();
     let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &refs, geometry };
     backend.launch(&call).unwrap_or_else(|e| panic!("{}: {e}", backend.name()));
     buffers[inputs.len()..]

@@ -4,7 +4,8 @@ use super::Op;
 use super::view::dense;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernel::mmd::{APPLY, APPLY_GRAD, EXCLUDE_SELF, Kind, MAX_COLUMNS, MAX_GAMMAS, MmdParams};
+use crate::kernel::Kernel;
+use crate::kernel::mmd::{APPLY, APPLY_BOTH, APPLY_GRAD, EXCLUDE_SELF, Kind, MAX_COLUMNS, MAX_GAMMAS, MmdParams, UNIT};
 use crate::kernel::zinb::{BLOCK, NO_INFLATION, ONE_SEGMENT, R_BLOCKS, VALUE, VALUE_GRAD, ZinbParams};
 use crate::tensor::grad::recording;
 use crate::tensor::{Dtype, Tensor, no_grad};
@@ -173,100 +174,157 @@ pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> R
     Ok(grads)
 }
 
-/// Inputs x, y, gamma, then u or v and v as a launch takes them.
-fn mmd_params(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<(MmdParams, Vec<Tensor>)> {
-    let op = "mmd";
-    let dense: Vec<Tensor> = inputs.iter().map(|t| dense(op, t)).collect::<Result<_>>()?;
-    let (x, y, gamma, v) = (&dense[0], &dense[1], &dense[2], &dense[dense.len() - 1]);
-    let fits = x.rank() == 2
-        && y.rank() == 2
-        && x.size(1) == y.size(1)
-        && v.rank() == 2
-        && v.size(0) == y.size(0)
-        && (1..=MAX_COLUMNS).contains(&v.size(1))
-        && (dense.len() == 4 || dense[3].shape() == [x.size(0), v.size(1)]);
-    if !fits {
-        return Err(Error::Shape {
-            op,
-            expected: format!("x [m, d], y [n, d], v [n, p] with p from 1 to {MAX_COLUMNS}"),
-            found: format!("{:?}, {:?}, {:?}", x.shape(), y.shape(), v.shape()),
-        });
+/// A launch over pairs: its params, and the buffers it reads.
+struct Pairs {
+    params: MmdParams,
+    reads: Vec<Tensor>,
+}
+
+impl Pairs {
+    /// `weights` are v, or u and v; or none, for ones.
+    fn new(
+        similarity: Similarity,
+        skip_diagonal: bool,
+        [x, y, gamma]: [&Tensor; 3],
+        weights: &[&Tensor],
+    ) -> Result<Self> {
+        let op = "mmd";
+        let itself = x.is(y);
+        let (x, gamma) = (dense(op, x)?, dense(op, gamma)?);
+        let y = if itself { x.clone() } else { dense(op, y)? };
+        let weights: Vec<Tensor> = weights.iter().map(|t| dense(op, t)).collect::<Result<_>>()?;
+        let points = x.rank() == 2 && y.rank() == 2 && x.size(1) == y.size(1);
+        let columns = weights.last().map_or(1, |v| v.shape().get(1).copied().unwrap_or(0));
+        let fits = |t: &Tensor, rows: &Tensor| t.shape() == [rows.size(0), columns];
+        let weighted = match &weights[..] {
+            [] => true,
+            [v] => points && fits(v, &y),
+            [u, .., v] => points && fits(u, &x) && fits(v, &y),
+        };
+        if !(points && weighted && (1..=MAX_COLUMNS).contains(&columns)) {
+            let shapes: Vec<_> = [&x, &y].into_iter().chain(&weights).map(|t| format!("{:?}", t.shape())).collect();
+            return Err(Error::Shape {
+                op,
+                expected: format!("x [m, d], y [n, d], v [n, p] with p from 1 to {MAX_COLUMNS}"),
+                found: shapes.join(", "),
+            });
+        }
+        if gamma.rank() != 1 || !(1..=MAX_GAMMAS).contains(&gamma.numel()) {
+            return Err(Error::Shape {
+                op,
+                expected: format!("1 to {MAX_GAMMAS} gammas"),
+                found: format!("{:?}", gamma.shape()),
+            });
+        }
+        let kind = match similarity {
+            Similarity::Linear => Kind::Linear,
+            Similarity::Cubic => Kind::Cubic,
+            Similarity::Gaussian => Kind::Gaussian,
+            Similarity::Laplacian => Kind::Laplacian,
+            Similarity::Distance => Kind::Distance,
+            Similarity::GaussianScale => Kind::GaussianScale,
+        };
+        // Amid the points of both sides, whichever is which.
+        let centre = match (kind.is_expanded(x.size(1)), x.size(0) * y.size(0)) {
+            (false, _) => gamma.clone(),
+            (true, 0) => Tensor::zeros(&[x.size(1)], x.device())?,
+            (true, _) => no_grad(|| {
+                let mean = x.mean(&[0], false)?;
+                if itself { Ok(mean) } else { mean.add(&y.mean(&[0], false)?)?.mul_scalar(0.5) }
+            })?,
+        };
+        let offset = |k: usize| weights.get(k).map_or(0, |t| t.offset() as u32);
+        let flag = |on: bool, bit: u32| if on { bit } else { 0 };
+        let params = MmdParams {
+            kind: kind as u32,
+            m: x.size(0) as u32,
+            n: y.size(0) as u32,
+            d: x.size(1) as u32,
+            p: columns as u32,
+            gammas: gamma.numel() as u32,
+            flags: flag(skip_diagonal, EXCLUDE_SELF) | flag(weights.is_empty(), UNIT),
+            first: 0,
+            x_at: x.offset() as u32,
+            y_at: y.offset() as u32,
+            gamma_at: gamma.offset() as u32,
+            centre_at: centre.offset() as u32,
+            u_at: offset(0),
+            v_at: offset(weights.len().saturating_sub(1)),
+            scale: 1.0 / x.size(1).max(1) as f32,
+            shift: 1.0,
+        };
+        let mut reads = vec![x, y, gamma, centre];
+        reads.extend(weights);
+        Ok(Pairs { params, reads })
     }
-    if gamma.rank() != 1 || !(1..=MAX_GAMMAS).contains(&gamma.numel()) {
-        return Err(Error::Shape {
-            op,
-            expected: format!("1 to {MAX_GAMMAS} gammas"),
-            found: format!("{:?}", gamma.shape()),
-        });
+
+    /// Launches a kernel that makes tensors of the given shapes.
+    fn launch<const N: usize>(mut self, kernel: &'static Kernel, shapes: [[usize; 2]; N]) -> Result<[Tensor; N]> {
+        let device = self.reads[0].device().clone();
+        // Ones need no buffers, but the bindings do.
+        let reads = kernel.bindings.len() - N;
+        self.reads.resize(reads, self.reads[0].clone());
+        let outs = shapes.map(|shape| Tensor::uninit("mmd", &shape, Dtype::F32, &device));
+        let outs = outs.into_iter().collect::<Result<Vec<Tensor>>>()?;
+        let buffers: Vec<_> = self.reads.iter().chain(&outs).map(Tensor::storage).collect();
+        device.launch(kernel, &self.params, &buffers, [self.params.m, 1, 1])?;
+        outs.try_into().map_err(|_| Error::Argument { op: "mmd", what: "outputs".into() })
     }
-    let kind = match similarity {
-        Similarity::Linear => Kind::Linear,
-        Similarity::Cubic => Kind::Cubic,
-        Similarity::Gaussian => Kind::Gaussian,
-        Similarity::Laplacian => Kind::Laplacian,
-        Similarity::Distance => Kind::Distance,
-        Similarity::GaussianScale => Kind::GaussianScale,
-    };
-    let params = MmdParams {
-        kind: kind as u32,
-        m: x.size(0) as u32,
-        n: y.size(0) as u32,
-        d: x.size(1) as u32,
-        p: v.size(1) as u32,
-        gammas: gamma.numel() as u32,
-        flags: if skip_diagonal { EXCLUDE_SELF } else { 0 },
-        first: 0,
-        x_at: x.offset() as u32,
-        y_at: y.offset() as u32,
-        gamma_at: gamma.offset() as u32,
-        u_at: dense[3].offset() as u32,
-        v_at: v.offset() as u32,
-        scale: 1.0 / x.size(1).max(1) as f32,
-        shift: 1.0,
-    };
-    Ok((params, dense))
+
+    /// Shapes of a product and of a gradient for the rows.
+    fn of_x(&self) -> [[usize; 2]; 2] {
+        let [m, p, d] = [self.params.m, self.params.p, self.params.d].map(|n| n as usize);
+        [[m, p], [m, d]]
+    }
+
+    /// The same for the columns.
+    fn of_y(&self) -> [[usize; 2]; 2] {
+        let [n, p, d] = [self.params.n, self.params.p, self.params.d].map(|n| n as usize);
+        [[n, p], [n, d]]
+    }
 }
 
 /// `K(x, y) v`; inputs x, y, gamma, v.
 pub fn mmd(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<Tensor> {
-    let (params, dense) = mmd_params(similarity, skip_diagonal, inputs)?;
-    let out = Tensor::uninit("mmd", &[params.m as usize, params.p as usize], Dtype::F32, inputs[0].device())?;
-    let buffers = [&dense[0], &dense[1], &dense[2], &dense[3], &out].map(Tensor::storage);
-    out.device().launch(&APPLY, &params, &buffers, [params.m, 1, 1])?;
+    let pairs = Pairs::new(similarity, skip_diagonal, [inputs[0], inputs[1], inputs[2]], &inputs[3..])?;
+    let shape = pairs.of_x()[0];
+    let [out] = pairs.launch(&APPLY, [shape])?;
     Ok(out)
-}
-
-/// `K(x, y) v` and the gradient of `<u, K(x, y) v>` with respect to x, in one pass over the pairs.
-fn product_and_grad(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<(Tensor, Tensor)> {
-    let (params, dense) = mmd_params(similarity, skip_diagonal, inputs)?;
-    let device = inputs[0].device();
-    let product = Tensor::uninit("mmd", &[params.m as usize, params.p as usize], Dtype::F32, device)?;
-    let grad = Tensor::uninit("mmd", dense[0].shape(), Dtype::F32, device)?;
-    let buffers = [&dense[0], &dense[1], &dense[2], &dense[3], &dense[4], &product, &grad].map(Tensor::storage);
-    device.launch(&APPLY_GRAD, &params, &buffers, [params.m, 1, 1])?;
-    Ok((product, grad))
 }
 
 /// Gradient of `<u, K(x, y) v>` with respect to x; inputs x, y, gamma, u, v.
 pub fn mmd_grad(similarity: Similarity, skip_diagonal: bool, inputs: &[&Tensor]) -> Result<Tensor> {
-    Ok(product_and_grad(similarity, skip_diagonal, inputs)?.1)
+    let pairs = Pairs::new(similarity, skip_diagonal, [inputs[0], inputs[1], inputs[2]], &inputs[3..])?;
+    let shapes = pairs.of_x();
+    let [_, grad] = pairs.launch(&APPLY_GRAD, shapes)?;
+    Ok(grad)
 }
 
-/// Sum of `K(x, y)` over all pairs. Where a gradient will be asked for, the same pass over the pairs
-/// gives it; a set compared with itself needs one pass for both roles.
+/// Sum of `K(x, y)` over all pairs. Where gradients will be asked for, the same pass over the pairs
+/// gives them; a set compared with itself needs that of one role only.
 pub fn mmd_sum(kernel: &MmdKernel, x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let MmdKernel { similarity, skip_diagonal, gamma } = kernel;
     let (similarity, skip_diagonal) = (*similarity, *skip_diagonal);
-    let device = x.device();
-    let ones = |t: &Tensor| Tensor::ones(&[t.shape().first().copied().unwrap_or(1), 1], device);
-    let (u, v) = (ones(x)?, ones(y)?);
+    let launch = Pairs::new(similarity, skip_diagonal, [x, y, gamma], &[])?;
+    let ([out, grad], [out_y, grad_y]) = (launch.of_x(), launch.of_y());
     if !recording() || !(x.tracked() || y.tracked() || gamma.tracked()) {
-        return no_grad(|| mmd(similarity, skip_diagonal, &[x, y, gamma, &v])?.sum_all());
+        let [product] = launch.launch(&APPLY, [out])?;
+        return no_grad(|| product.sum_all());
     }
-    let (product, gx) = product_and_grad(similarity, skip_diagonal, &[x, y, gamma, &u, &v])?;
-    let gy = match x.is(y) || !y.tracked() {
-        true => Tensor::zeros(&[0], device)?,
-        false => mmd_grad(similarity, skip_diagonal, &[y, x, gamma, &v, &u])?,
+    let none = || Tensor::zeros(&[0], x.device());
+    let (product, gx, gy) = match (x.tracked(), y.tracked() && !x.is(y)) {
+        (_, true) => {
+            let [product, gx, _, gy] = launch.launch(&APPLY_BOTH, [out, grad, out_y, grad_y])?;
+            (product, gx, gy)
+        }
+        (true, false) => {
+            let [product, gx] = launch.launch(&APPLY_GRAD, [out, grad])?;
+            (product, gx, none()?)
+        }
+        (false, false) => {
+            let [product] = launch.launch(&APPLY, [out])?;
+            (product, none()?, none()?)
+        }
     };
     let sum = no_grad(|| product.sum_all())?;
     let inputs = vec![x.clone(), y.clone(), gamma.clone(), gx, gy];

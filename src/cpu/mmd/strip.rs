@@ -1,0 +1,312 @@
+//! Some rows of a tile: from products of points to K and f, and their sums for the rows and columns.
+
+use super::Pairs;
+use super::points::{Points, turn};
+use super::values::{Row, add_total, halved, values, values_slopes};
+use crate::kernel::mmd::*;
+use crate::simd_fn;
+use std::ops::Range;
+
+/// Distance of a tile's rows: no power of two, so that a column's lines spread over the cache.
+pub const STRIDE: usize = CHUNK + 16;
+
+/// Columns whose differences are taken side by side.
+const WIDE: usize = 64;
+
+/// What the strips of a tile share.
+pub struct Strip<'a> {
+    pub pairs: &'a Pairs<'a>,
+    pub x: &'a Points,
+    pub y: &'a Points,
+    /// The tile's first row.
+    pub row: usize,
+    pub columns: Range<usize>,
+    /// Whether f is wanted.
+    pub gradients: bool,
+    /// K of a row, where f is something else.
+    pub k: &'a mut [f32],
+    /// Lanes of the columns' sums `[columns + 1, LANES, CHUNK]`, the last ones of f; empty if they are
+    /// not wanted.
+    pub slots: &'a mut [f32],
+    /// The columns' points as they are, `[d, CHUNK]`, once `across_made`.
+    pub across: &'a mut [f32],
+    pub across_made: bool,
+    /// Near pairs of the current row at distance 0.
+    pub zero: [bool; CHUNK],
+    /// Columns that had any, where f is K elsewhere.
+    pub zero_columns: [bool; CHUNK],
+}
+
+impl Strip<'_> {
+    /// From products of points to s, in place. Returns whether near pairs at distance 0 are among them.
+    #[inline(always)]
+    fn bases(&mut self, row: usize, s: &mut [Row]) -> bool {
+        if self.pairs.centre.is_empty() {
+            return false;
+        }
+        let norm = self.x.norms[row];
+        let norms = self.y.norms[self.columns.start..][..CHUNK].as_chunks::<LANES>().0;
+        let mut near = [0u32; LANES];
+        for (s, norms) in s.iter_mut().zip(norms) {
+            for l in 0..LANES {
+                let both = norm + norms[l];
+                let square = (-2.0f32).mul_add(s[l], both);
+                near[l] |= u32::from(!(square > NEAR * both));
+                s[l] = square;
+            }
+        }
+        near != [0; LANES] && self.near_pairs(row, s.as_flattened_mut())
+    }
+
+    /// Differences for the near pairs of a row. Returns whether any of them is at distance 0.
+    #[cold]
+    fn near_pairs(&mut self, row: usize, s: &mut [f32]) -> bool {
+        let d = self.pairs.d;
+        if !self.across_made {
+            turn(&self.pairs.y[self.columns.start * d..self.columns.end * d], d, self.across);
+            self.across_made = true;
+        }
+        self.zero = [false; CHUNK];
+        let x = &self.pairs.x[row * d..(row + 1) * d];
+        let norms = &self.y.norms[self.columns.start..][..CHUNK];
+        near_squares(x, self.x.norms[row], norms, self.across, s, &mut self.zero)
+    }
+
+    /// Leaves the pair out that is to be left out.
+    #[inline(always)]
+    fn exclude(&self, row: usize, pairs: &mut [Row]) {
+        if let Some(pair) =
+            self.pairs.skipped(row, self.columns.start).and_then(|j| pairs.as_flattened_mut().get_mut(j))
+        {
+            *pair = 0.0;
+        }
+    }
+}
+
+simd_fn! {
+    fn near_squares(
+        x: &[f32],
+        norm: f32,
+        norms: &[f32],
+        across: &[f32],
+        s: &mut [f32],
+        zero: &mut [bool; CHUNK],
+    ) -> bool {
+        let mut any = false;
+        for first in (0..s.len()).step_by(WIDE) {
+            let s = &mut s[first..];
+            let near = |j: usize, s: f32| !(s > NEAR * (norm + norms[first + j]));
+            if !s.iter().take(WIDE).enumerate().any(|(j, &s)| near(j, s)) {
+                continue;
+            }
+            let mut squares = [0.0f32; WIDE];
+            for (&x, y) in x.iter().zip(across.chunks_exact(CHUNK)) {
+                for (square, &y) in squares.iter_mut().zip(&y[first..]) {
+                    let e = x - y;
+                    *square = e.mul_add(e, *square);
+                }
+            }
+            for (j, (s, &square)) in s.iter_mut().zip(&squares).enumerate() {
+                if near(j, *s) {
+                    *s = square;
+                    zero[first + j] = square == 0.0;
+                    any |= square == 0.0;
+                }
+            }
+        }
+        any
+    }
+}
+
+/// A sum by lanes of `fma(k, v, lane)` over some columns; `v` empty: ones.
+#[inline(always)]
+fn in_lanes(k: &[f32], v: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (whole, rest) = k.as_chunks::<LANES>();
+    if v.is_empty() {
+        for k in whole {
+            for l in 0..LANES {
+                lanes[l] += k[l];
+            }
+        }
+        for (lane, k) in lanes.iter_mut().zip(rest) {
+            *lane += k;
+        }
+    } else {
+        let (whole_v, rest_v) = v.as_chunks::<LANES>();
+        for (k, v) in whole.iter().zip(whole_v) {
+            for l in 0..LANES {
+                lanes[l] = k[l].mul_add(v[l], lanes[l]);
+            }
+        }
+        let rest_v = if whole_v.len() > whole.len() { &whole_v[whole.len()][..] } else { rest_v };
+        for ((lane, k), v) in lanes.iter_mut().zip(rest).zip(rest_v) {
+            *lane = k.mul_add(*v, *lane);
+        }
+    }
+    halved(lanes)
+}
+
+simd_fn! {
+    /// From products of points to K for the rows from `first` of the tile on, in place.
+    pub fn to_values(strip: &mut Strip, first: usize, rows: &mut [f32]) {
+        let groups = strip.columns.len().div_ceil(LANES);
+        for (r, row) in (first..).zip(rows.chunks_exact_mut(STRIDE)) {
+            let row = &mut row.as_chunks_mut::<LANES>().0[..groups];
+            strip.bases(strip.row + r, row);
+            values(strip.pairs, row);
+            strip.exclude(strip.row + r, row);
+        }
+    }
+}
+
+simd_fn! {
+    /// From products of points to f (without gradients: K) for the rows from `first` of the tile on, in
+    /// place. Adds sums of K v and of f to the rows' `out` and `sum_f`, and puts those of K u and of f
+    /// into the columns' slots.
+    pub fn to_sums(strip: &mut Strip, first: usize, rows: &mut [f32], out: &mut [f32], sum_f: &mut [f32]) {
+        let pairs = strip.pairs;
+        let (p, columns) = (pairs.columns, strip.columns.len());
+        let groups = columns.div_ceil(LANES);
+        let (shares, begins) = (pairs.shares() || !strip.gradients, strip.columns.start == 0);
+        for (r, row) in rows.chunks_exact_mut(STRIDE).enumerate() {
+            let i = strip.row + first + r;
+            let slot = (first + r) % LANES;
+            let f = &mut row.as_chunks_mut::<LANES>().0[..groups];
+            let zeros = strip.bases(i, f);
+            if shares {
+                values(pairs, f);
+                strip.exclude(i, f);
+            } else {
+                let mut k = [[0.0f32; LANES]; CHUNK / LANES];
+                let k = &mut k[..groups];
+                k.copy_from_slice(f);
+                values_slopes(pairs, k, f);
+                if zeros {
+                    clear(&strip.zero, f);
+                }
+                strip.exclude(i, k);
+                strip.exclude(i, f);
+                strip.k[..groups * LANES].copy_from_slice(k.as_flattened());
+            }
+            for c in 0..p {
+                let k = if shares { f.as_flattened() } else { &*strip.k };
+                let v = strip.y.weights_from(c, p, strip.columns.start);
+                add_total(in_lanes(&k[..columns], v), begins, &mut out[r * p + c]);
+                if !strip.slots.is_empty() {
+                    let u = strip.x.weights_from(c, p, i).first().copied();
+                    add_to_slots(k, u, &mut strip.slots[(c * LANES + slot) * CHUNK..][..groups * LANES]);
+                }
+            }
+            if !strip.gradients {
+                continue;
+            }
+            if shares && zeros {
+                clear(&strip.zero, f);
+                for (column, zero) in strip.zero_columns.iter_mut().zip(&strip.zero) {
+                    *column |= zero;
+                }
+            }
+            if !strip.x.weights.is_empty() {
+                weigh(strip, i, f);
+            }
+            let f = f.as_flattened();
+            add_total(in_lanes(&f[..columns], &[]), begins, &mut sum_f[r]);
+            if !shares && !strip.slots.is_empty() {
+                add_to_slots(f, None, &mut strip.slots[(p * LANES + slot) * CHUNK..][..groups * LANES]);
+            }
+        }
+    }
+}
+
+/// f = +0 where told.
+#[cold]
+fn clear(zero: &[bool; CHUNK], f: &mut [Row]) {
+    for (f, zero) in f.as_flattened_mut().iter_mut().zip(zero) {
+        if *zero {
+            *f = 0.0;
+        }
+    }
+}
+
+/// `slot = fma(k, u, slot)`, or `slot + k`.
+#[inline(always)]
+fn add_to_slots(k: &[f32], u: Option<f32>, slots: &mut [f32]) {
+    match u {
+        None => {
+            for (slot, k) in slots.iter_mut().zip(k) {
+                *slot += k;
+            }
+        }
+        Some(u) => {
+            for (slot, k) in slots.iter_mut().zip(k) {
+                *slot = k.mul_add(u, *slot);
+            }
+        }
+    }
+}
+
+/// `f *= w` for the pairs of a row.
+#[inline(always)]
+fn weigh(strip: &Strip, i: usize, f: &mut [Row]) {
+    let p = strip.pairs.columns;
+    for (group, f) in f.iter_mut().enumerate() {
+        let mut w = [0.0f32; LANES];
+        for c in 0..p {
+            let u = strip.x.weights_from(c, p, i)[0];
+            let v = &strip.y.weights_from(c, p, strip.columns.start + group * LANES)[..LANES];
+            for l in 0..LANES {
+                w[l] = if c == 0 { u * v[l] } else { u.mul_add(v[l], w[l]) };
+            }
+        }
+        for l in 0..LANES {
+            f[l] *= w[l];
+        }
+    }
+}
+
+simd_fn! {
+    /// Adds the sums that the slots hold to the columns' `out` and `sum_f`. `f` is the whole tile.
+    pub fn column_sums(strip: &Strip, f: &[f32], first: bool, out: &mut [f32], sum_f: &mut [f32]) {
+        let p = strip.pairs.columns;
+        let shares = strip.pairs.shares();
+        for j in 0..strip.columns.len() {
+            let total = |c: usize| {
+                let slots = &strip.slots[c * LANES * CHUNK..];
+                halved(std::array::from_fn(|l| slots[l * CHUNK + j]))
+            };
+            for c in 0..p {
+                add_total(total(c), first, &mut out[j * p + c]);
+            }
+            if let Some(sum_f) = sum_f.get_mut(j) {
+                let by_column = || {
+                    let mut lanes = [0.0f32; LANES];
+                    for (i, row) in f.chunks_exact(STRIDE).enumerate() {
+                        lanes[i % LANES] += row[j];
+                    }
+                    halved(lanes)
+                };
+                let total = if !shares { total(p) } else if strip.zero_columns[j] { by_column() } else { total(0) };
+                add_total(total, first, sum_f);
+            }
+        }
+    }
+}
+
+simd_fn! {
+    /// `grad = a sums`
+    pub fn scale(a: f32, sums: &[f32], grad: &mut [f32]) {
+        for (grad, sum) in grad.iter_mut().zip(sums) {
+            *grad = a * sum;
+        }
+    }
+}
+
+simd_fn! {
+    /// `grad = a fma(x, sum_f, -sums)`
+    pub fn slope(a: f32, sum_f: f32, x: &[f32], sums: &[f32], grad: &mut [f32]) {
+        for ((grad, sum), x) in grad.iter_mut().zip(sums).zip(x) {
+            *grad = a * x.mul_add(sum_f, -sum);
+        }
+    }
+}
