@@ -48,7 +48,7 @@
 mod activation;
 mod counts;
 mod erf;
-mod exp;
+pub(crate) mod exp;
 mod gamma;
 mod log;
 mod pow;
@@ -65,7 +65,7 @@ pub use pow::pow;
 pub use trig::{cos, sin, sincos, sincos_2pi};
 
 /// Adding this rounds a float below 2^22 in magnitude to an integer, which then sits in the low bits.
-const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+pub(crate) const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 
 /// `yes` where `condition` holds, else `no`; both are computed. A plain `if` lets the compiler move
 /// the computation of one side into a branch, which then neither vectorises nor keeps its pace.

@@ -3,6 +3,7 @@
 //! [`dispatch!`] picks the widest the processor has. Where there is no fused multiply-add
 //! instruction, `mul_add` is an exact function call: slow and right.
 
+use crate::math;
 use std::cell::Cell;
 
 /// A register of f32. Methods are `unsafe` because of their pointers and because the processor must
@@ -25,6 +26,17 @@ pub trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`].
     unsafe fn add(self, x: Self) -> Self;
+    /// # Safety
+    /// As [`Lanes::splat`].
+    unsafe fn mul(self, x: Self) -> Self;
+    /// `self > x`, a bit per lane, where `mask` has one.
+    /// # Safety
+    /// As [`Lanes::splat`].
+    unsafe fn greater(self, x: Self, mask: u16) -> u16;
+    /// `math::exp` of every lane.
+    /// # Safety
+    /// As [`Lanes::splat`].
+    unsafe fn exp(self) -> Self;
     /// Asks for the cache line of an address, which need not exist.
     #[inline(always)]
     fn prefetch(_p: *const f32) {
@@ -40,6 +52,7 @@ pub trait Lanes: Copy {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Lanes;
+    use crate::math::{self, ROUND, exp};
     use std::arch::x86_64::*;
 
     impl Lanes for __m512 {
@@ -69,6 +82,36 @@ mod x86 {
             // SAFETY: the caller vouches for the processor.
             unsafe { _mm512_add_ps(self, x) }
         }
+        #[inline(always)]
+        unsafe fn mul(self, x: Self) -> Self {
+            // SAFETY: the caller vouches for the processor.
+            unsafe { _mm512_mul_ps(self, x) }
+        }
+        #[inline(always)]
+        unsafe fn greater(self, x: Self, mask: u16) -> u16 {
+            // SAFETY: the caller vouches for the processor.
+            unsafe { _mm512_mask_cmp_ps_mask::<_CMP_GT_OQ>(mask, self, x) }
+        }
+        #[inline(always)]
+        unsafe fn exp(self) -> Self {
+            // The sequence of `math::exp`; scaling rounds once at the most there too.
+            // SAFETY: the caller vouches for the processor.
+            unsafe {
+                let splat = |x: f32| _mm512_set1_ps(x);
+                // Where one is NaN, min and max return their second argument.
+                let x = _mm512_max_ps(splat(-105.0), _mm512_min_ps(splat(89.0), self));
+                let n = _mm512_sub_ps(_mm512_fmadd_ps(x, splat(exp::LOG2_E), splat(ROUND)), splat(ROUND));
+                let r = _mm512_fmadd_ps(n, splat(-exp::LN2_HI), x);
+                let r = _mm512_fmadd_ps(n, splat(-exp::LN2_LO), r);
+                let [first, rest @ ..] = exp::SECOND_ORDER;
+                let mut p = splat(first);
+                for c in rest {
+                    p = _mm512_fmadd_ps(p, r, splat(c));
+                }
+                let y = _mm512_fmadd_ps(_mm512_mul_ps(r, r), p, r);
+                _mm512_scalef_ps(_mm512_add_ps(splat(1.0), y), n)
+            }
+        }
     }
 
     impl Lanes for __m256 {
@@ -97,6 +140,25 @@ mod x86 {
         unsafe fn add(self, x: Self) -> Self {
             // SAFETY: the caller vouches for the processor.
             unsafe { _mm256_add_ps(self, x) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, x: Self) -> Self {
+            // SAFETY: the caller vouches for the processor.
+            unsafe { _mm256_mul_ps(self, x) }
+        }
+        #[inline(always)]
+        unsafe fn greater(self, x: Self, mask: u16) -> u16 {
+            // SAFETY: the caller vouches for the processor.
+            unsafe { mask & _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self, x)) as u16 }
+        }
+        #[inline(always)]
+        unsafe fn exp(self) -> Self {
+            let mut lanes = [0.0f32; Self::LEN];
+            // SAFETY: the caller vouches for the processor; the array is as long as a register.
+            unsafe {
+                self.store(lanes.as_mut_ptr());
+                Self::load(lanes.map(math::exp).as_ptr())
+            }
         }
     }
 }
@@ -129,15 +191,27 @@ impl Lanes for Four {
     unsafe fn add(self, x: Self) -> Self {
         Four(std::array::from_fn(|i| self.0[i] + x.0[i]))
     }
+    #[inline(always)]
+    unsafe fn mul(self, x: Self) -> Self {
+        Four(std::array::from_fn(|i| self.0[i] * x.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn greater(self, x: Self, mask: u16) -> u16 {
+        (0..4).fold(0, |bits, l| bits | u16::from(self.0[l] > x.0[l]) << l) & mask
+    }
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        Four(self.0.map(math::exp))
+    }
 }
 
 /// `dispatch!(unsafe fn name<generic>(args) via body)` defines `name`, which calls the generic
 /// `body::<V>(args)` with the widest [`Lanes`] of this processor. `body` and all it calls with
 /// vectors must be `#[inline(always)]`.
 macro_rules! dispatch {
-    ($(#[$meta:meta])* unsafe fn $name:ident ($($arg:ident : $ty:ty),* $(,)?) via $wide:expr, $half:expr, $four:expr) => {
+    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident ($($arg:ident : $ty:ty),* $(,)?) via $wide:expr, $half:expr, $four:expr) => {
         $(#[$meta])*
-        unsafe fn $name($($arg: $ty),*) {
+        $vis unsafe fn $name($($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::cpu::simd::{Level, level};

@@ -3,6 +3,7 @@
 //! (`Laplacian`, few coordinates) go with the rows of one side next to each other.
 
 mod differences;
+mod gaussian;
 mod points;
 mod products;
 mod strip;

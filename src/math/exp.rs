@@ -5,10 +5,10 @@
 
 use super::{ROUND, power_of_two, select, with_sign};
 
-pub(super) const LOG2_E: f32 = std::f32::consts::LOG2_E;
+pub(crate) const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 = `LN2_HI` + `LN2_LO`; the high part is the nearest binary32.
-pub(super) const LN2_HI: f32 = std::f32::consts::LN_2;
-pub(super) const LN2_LO: f32 = -1.904_654_3e-9;
+pub(crate) const LN2_HI: f32 = std::f32::consts::LN_2;
+pub(crate) const LN2_LO: f32 = -1.904_654_3e-9;
 
 /// `p * 2^n` for `-252 <= n <= 254`, rounded once at the most.
 #[inline(always)]
@@ -37,14 +37,14 @@ pub(super) fn reduce_pair(x: f32, rest: f32) -> (i32, f32, f32) {
     (k.to_bits().wrapping_sub(ROUND.to_bits()) as i32, r, (a - r) + b)
 }
 
+/// Coefficients of [`exp_second_order`], the highest power first.
+pub(crate) const SECOND_ORDER: [f32; 5] = [1.394_222e-3, 8.368_861e-3, 4.166_638_5e-2, 1.666_652e-1, 0.5];
+
 /// `(e^r - 1 - r) / r^2` for |r| <= 0.3475.
 #[inline(always)]
 pub(super) fn exp_second_order(r: f32) -> f32 {
-    let p = 1.394_222e-3_f32;
-    let p = p.mul_add(r, 8.368_861e-3);
-    let p = p.mul_add(r, 4.166_638_5e-2);
-    let p = p.mul_add(r, 1.666_652e-1);
-    p.mul_add(r, 0.5)
+    let [a, b, c, d, e] = SECOND_ORDER;
+    a.mul_add(r, b).mul_add(r, c).mul_add(r, d).mul_add(r, e)
 }
 
 /// `e^r - 1` for |r| <= 0.3475, absolute error 3.3e-9 before rounding.

@@ -109,9 +109,7 @@ fn many_rows_match_reference_bits() {
 #[test]
 fn many_tiles_match_reference_bits() {
     let d = 16;
-    for (kind, gammas, p) in
-        [(Kind::Gaussian, 1, 0), (Kind::Gaussian, 3, 0), (Kind::GaussianScale, 1, 2), (Kind::Linear, 1, 1)]
-    {
+    for (kind, gammas, p) in [(Kind::Gaussian, 1, 0), (Kind::Distance, 1, 2), (Kind::Linear, 1, 1)] {
         let (columns, unit) = if p == 0 { (1, UNIT) } else { (p, 0) };
         let (x, y, centre) = (ordinary(800 * d, 1), ordinary(800 * d, 2), ordinary(d, 4));
         let (u, v) = (ordinary(800 * columns, 3), ordinary(800 * columns, 4));

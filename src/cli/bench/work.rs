@@ -6,7 +6,7 @@ use crate::device::Storage;
 use crate::error::Result;
 use crate::kernel::elementwise::{BINARY, Binary, BinaryParams, UNARY, Unary, UnaryParams};
 use crate::kernel::gemm::{Epilogue, GEMM, GemmParams};
-use crate::kernel::mmd::{APPLY, APPLY_GRAD, Kind, MmdParams, UNIT};
+use crate::kernel::mmd::{APPLY, APPLY_BOTH, APPLY_GRAD, Kind, MmdParams, UNIT};
 use crate::kernel::random::{NORMAL, RandomParams};
 use crate::kernel::sgld::{STEP, SgldParams};
 use crate::kernel::spmm::{SPMM, SpmmParams};
@@ -167,8 +167,8 @@ fn zinb(bench: &mut Bench) -> Result<()> {
     bench.launch(format!("zinb with gradients, {rows} x {genes}"), work, &VALUE_GRAD, &params, &buffers, [rows, 1, 1])
 }
 
-/// All pairs of two sets: a subtraction and a fused multiply-add per pair and coordinate, twice that
-/// with the gradient.
+/// All pairs of two sets: a fused multiply-add per pair and coordinate, and one more for the gradient of
+/// either side.
 fn mmd(bench: &mut Bench) -> Result<()> {
     let (points, d) = if bench.quick { (200, 16) } else { (4000, 32) };
     let params = MmdParams {
@@ -183,23 +183,23 @@ fn mmd(bench: &mut Bench) -> Result<()> {
     };
     let set = values(2 * points * d);
     let (a, b) = set.split_at(points * d);
-    let gamma = 1.0 / d as f32;
     let input = |v: &[f32]| bench.floats(v);
-    let value = [input(a)?, input(b)?, input(&[gamma])?, input(&[1.0])?, bench.device.alloc(points)?];
-    let grad = [
-        input(a)?,
-        input(b)?,
-        input(&[gamma])?,
-        input(&[1.0])?,
-        input(&[1.0])?,
-        bench.device.alloc(points)?,
-        bench.device.alloc(points * d)?,
-    ];
-    let work = 3.0 * (points * points * d) as f64;
+    let [x, y, gamma, centre] = [input(a)?, input(b)?, input(&[1.0 / d as f32])?, input(&vec![0.0; d])?];
+    let fresh = |n: usize| bench.device.alloc(n);
+    let (out, grad, out_y, grad_y) = (fresh(points)?, fresh(points * d)?, fresh(points)?, fresh(points * d)?);
+    let work = 2.0 * (points * points * d) as f64;
     let what = format!("mmd, Gaussian, {points} x {points} points of {d}");
-    bench.launch(what.clone(), Amount::Flops(work), &APPLY, &params, &value, [points, 1, 1])?;
-    let what = format!("{what}, with gradient");
-    bench.launch(what, Amount::Flops(2.0 * work), &APPLY_GRAD, &params, &grad, [points, 1, 1])
+    let device = bench.device.clone();
+    let mut run = |what: String, products: f64, kernel, buffers: &[&Storage]| {
+        let launch = || device.launch(kernel, &params, buffers, [points as u32, 1, 1]);
+        bench.time(what, Amount::Flops(products * work), launch)
+    };
+    // Weights of ones are not read.
+    run(what.clone(), 1.0, &APPLY, &[&x, &y, &gamma, &centre, &gamma, &out])?;
+    let one_side = [&x, &y, &gamma, &centre, &gamma, &gamma, &out, &grad];
+    run(format!("{what}, with gradient"), 2.0, &APPLY_GRAD, &one_side)?;
+    let both = [&x, &y, &gamma, &centre, &gamma, &gamma, &out, &grad, &out_y, &grad_y];
+    run(format!("{what}, with both gradients"), 3.0, &APPLY_BOTH, &both)
 }
 
 /// Step with noise, in place.

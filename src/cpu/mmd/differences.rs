@@ -3,7 +3,7 @@
 //! pair values stay in the cache.
 
 use super::Pairs;
-use super::values::{Row, values, values_slopes};
+use super::values::{Row, halved_rows, values, values_slopes};
 use crate::cpu::Threads;
 use crate::kernel::mmd::*;
 use crate::simd_fn;
@@ -113,15 +113,7 @@ simd_fn! {
                     }
                 }
             }
-            for half in [8, 4, 2, 1] {
-                let (low, high) = lanes.split_at_mut(half);
-                for (low, high) in low.iter_mut().zip(high) {
-                    for l in 0..LANES {
-                        low[l] += high[l];
-                    }
-                }
-            }
-            add_totals(&lanes[0], first, sum);
+            add_totals(&halved_rows(lanes), first, sum);
         }
     }
 }

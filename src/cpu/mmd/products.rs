@@ -13,9 +13,6 @@ use crate::kernel::mmd::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Nothing to bring into the cache.
-const NOTHING: Ahead = Ahead { at: std::ptr::null(), step: 0 };
-
 /// What a launch sums up for the points of one side, each row by one task at a time.
 #[derive(Clone, Copy)]
 struct Sums {
@@ -54,8 +51,15 @@ enum Target {
 impl Job<'_> {
     /// Words of scratch of a tile.
     fn scratch(&self) -> usize {
-        let slots = if matches!(self.to, Target::Both(..)) { self.pairs.columns + 1 } else { 0 };
-        CHUNK * STRIDE + STRIDE + slots * LANES * CHUNK + self.pairs.d * CHUNK
+        CHUNK * STRIDE + STRIDE + self.slots() + self.pairs.d * CHUNK
+    }
+
+    /// Words for the columns' lanes: for each column of weights, and for f where it is not K.
+    fn slots(&self) -> usize {
+        match self.to {
+            Target::Both(..) => (self.pairs.columns + usize::from(!self.pairs.shares())) * LANES * CHUNK,
+            _ => 0,
+        }
     }
 
     /// Adds the pairs of up to 256 rows with a chunk of columns to the sums of the rows and, if `both`
@@ -80,7 +84,7 @@ impl Job<'_> {
             // SAFETY: a part of the scratch that nothing else uses.
             unsafe { std::slice::from_raw_parts_mut(part, n) }
         };
-        let slots = if of_y.is_some() { (pairs.columns + 1) * LANES * CHUNK } else { 0 };
+        let slots = if of_y.is_some() { self.slots() } else { 0 };
         let mut strip = Strip {
             pairs,
             x: self.x,
@@ -161,7 +165,17 @@ impl Job<'_> {
                 unsafe {
                     let x = self.x.rows.as_ptr().add(row * width + t);
                     let y = across.as_ptr().add(t * CHUNK + c);
-                    micro(depth, x, width as isize, y, CHUNK as isize, to.add(c), STRIDE, t == 0, NOTHING);
+                    micro(
+                        depth,
+                        x,
+                        width as isize,
+                        y,
+                        CHUNK as isize,
+                        to.add(c),
+                        STRIDE,
+                        t == 0,
+                        Ahead { at: x, step: 0 },
+                    );
                 }
             }
         }
@@ -189,7 +203,17 @@ impl Job<'_> {
             let micro = self.table.get(by_row, registers, rows);
             // SAFETY: the caller's.
             unsafe {
-                micro(depth, f, STRIDE as isize, points.add(t), width as isize, sums.add(t), width, first, NOTHING);
+                micro(
+                    depth,
+                    f,
+                    STRIDE as isize,
+                    points.add(t),
+                    width as isize,
+                    sums.add(t),
+                    width,
+                    first,
+                    Ahead { at: points, step: 0 },
+                );
             }
             t += registers * lanes;
         }

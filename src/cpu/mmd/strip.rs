@@ -1,8 +1,8 @@
 //! Some rows of a tile: from products of points to K and f, and their sums for the rows and columns.
 
-use super::Pairs;
 use super::points::{Points, turn};
-use super::values::{Row, add_total, halved, values, values_slopes};
+use super::values::{Row, add_total, halved, halved_rows, values, values_slopes};
+use super::{Pairs, gaussian};
 use crate::kernel::mmd::*;
 use crate::simd_fn;
 use std::ops::Range;
@@ -58,9 +58,18 @@ impl Strip<'_> {
         near != [0; LANES] && self.near_pairs(row, s.as_flattened_mut())
     }
 
+    /// Whether f is K, a Gaussian of one scale, and the columns fill whole vectors.
+    fn is_plain(&self) -> bool {
+        let weighted = !(self.x.weights.is_empty() && self.y.weights.is_empty());
+        self.pairs.kind == Kind::Gaussian
+            && self.pairs.gamma.len() == 1
+            && !weighted
+            && self.columns.len().is_multiple_of(LANES)
+    }
+
     /// Differences for the near pairs of a row. Returns whether any of them is at distance 0.
     #[cold]
-    fn near_pairs(&mut self, row: usize, s: &mut [f32]) -> bool {
+    pub fn near_pairs(&mut self, row: usize, s: &mut [f32]) -> bool {
         let d = self.pairs.d;
         if !self.across_made {
             turn(&self.pairs.y[self.columns.start * d..self.columns.end * d], d, self.across);
@@ -160,62 +169,76 @@ simd_fn! {
     }
 }
 
+/// From products of points to f (without gradients: K) for the rows from `first` of the tile on, in
+/// place. Adds sums of K v and of f to the rows' `out` and `sum_f`, and puts those of K u and of f
+/// into the columns' slots.
+pub fn to_sums(strip: &mut Strip, first: usize, rows: &mut [f32], out: &mut [f32], sum_f: &mut [f32]) {
+    if strip.is_plain() {
+        // SAFETY: the rows are whole, and the tile's points exist.
+        unsafe { gaussian::to_sums(strip, first, rows, out, sum_f) }
+    } else {
+        any_to_sums(strip, first, rows, out, sum_f);
+    }
+}
+
 simd_fn! {
-    /// From products of points to f (without gradients: K) for the rows from `first` of the tile on, in
-    /// place. Adds sums of K v and of f to the rows' `out` and `sum_f`, and puts those of K u and of f
-    /// into the columns' slots.
-    pub fn to_sums(strip: &mut Strip, first: usize, rows: &mut [f32], out: &mut [f32], sum_f: &mut [f32]) {
-        let pairs = strip.pairs;
-        let (p, columns) = (pairs.columns, strip.columns.len());
-        let groups = columns.div_ceil(LANES);
-        let (shares, begins) = (pairs.shares() || !strip.gradients, strip.columns.start == 0);
+    /// [`to_sums`] of any kind.
+    fn any_to_sums(strip: &mut Strip, first: usize, rows: &mut [f32], out: &mut [f32], sum_f: &mut [f32]) {
+        let groups = strip.columns.len().div_ceil(LANES);
+        let p = strip.pairs.columns;
         for (r, row) in rows.chunks_exact_mut(STRIDE).enumerate() {
-            let i = strip.row + first + r;
-            let slot = (first + r) % LANES;
             let f = &mut row.as_chunks_mut::<LANES>().0[..groups];
-            let zeros = strip.bases(i, f);
-            if shares {
-                values(pairs, f);
-                strip.exclude(i, f);
-            } else {
-                let mut k = [[0.0f32; LANES]; CHUNK / LANES];
-                let k = &mut k[..groups];
-                k.copy_from_slice(f);
-                values_slopes(pairs, k, f);
-                if zeros {
-                    clear(&strip.zero, f);
-                }
-                strip.exclude(i, k);
-                strip.exclude(i, f);
-                strip.k[..groups * LANES].copy_from_slice(k.as_flattened());
-            }
-            for c in 0..p {
-                let k = if shares { f.as_flattened() } else { &*strip.k };
-                let v = strip.y.weights_from(c, p, strip.columns.start);
-                add_total(in_lanes(&k[..columns], v), begins, &mut out[r * p + c]);
-                if !strip.slots.is_empty() {
-                    let u = strip.x.weights_from(c, p, i).first().copied();
-                    add_to_slots(k, u, &mut strip.slots[(c * LANES + slot) * CHUNK..][..groups * LANES]);
-                }
-            }
-            if !strip.gradients {
-                continue;
-            }
-            if shares && zeros {
-                clear(&strip.zero, f);
-                for (column, zero) in strip.zero_columns.iter_mut().zip(&strip.zero) {
-                    *column |= zero;
-                }
-            }
-            if !strip.x.weights.is_empty() {
-                weigh(strip, i, f);
-            }
-            let f = f.as_flattened();
-            add_total(in_lanes(&f[..columns], &[]), begins, &mut sum_f[r]);
-            if !shares && !strip.slots.is_empty() {
-                add_to_slots(f, None, &mut strip.slots[(p * LANES + slot) * CHUNK..][..groups * LANES]);
-            }
+            let zeros = strip.bases(strip.row + first + r, f);
+            row_sums(strip, first + r, f, zeros, &mut out[r * p..(r + 1) * p], sum_f.get_mut(r));
         }
+    }
+}
+
+/// From s to f and its sums, for one row of the tile; `zeros` as `Strip::bases` has said.
+#[inline(always)]
+pub fn row_sums(strip: &mut Strip, row: usize, f: &mut [Row], zeros: bool, out: &mut [f32], sum_f: Option<&mut f32>) {
+    let pairs = strip.pairs;
+    let (p, columns, groups) = (pairs.columns, strip.columns.len(), f.len());
+    let (shares, begins) = (pairs.shares() || !strip.gradients, strip.columns.start == 0);
+    let (i, slot) = (strip.row + row, row % LANES);
+    if shares {
+        values(pairs, f);
+        strip.exclude(i, f);
+    } else {
+        let mut k = [[0.0f32; LANES]; CHUNK / LANES];
+        let k = &mut k[..groups];
+        k.copy_from_slice(f);
+        values_slopes(pairs, k, f);
+        if zeros {
+            clear(&strip.zero, f);
+        }
+        strip.exclude(i, k);
+        strip.exclude(i, f);
+        strip.k[..groups * LANES].copy_from_slice(k.as_flattened());
+    }
+    for (c, out) in out.iter_mut().enumerate() {
+        let k = if shares { f.as_flattened() } else { &*strip.k };
+        let v = strip.y.weights_from(c, p, strip.columns.start);
+        add_total(in_lanes(&k[..columns], v), begins, out);
+        if !strip.slots.is_empty() {
+            let u = strip.x.weights_from(c, p, i).first().copied();
+            add_to_slots(k, u, &mut strip.slots[(c * LANES + slot) * CHUNK..][..groups * LANES]);
+        }
+    }
+    let Some(sum_f) = sum_f else { return };
+    if shares && zeros {
+        clear(&strip.zero, f);
+        for (column, zero) in strip.zero_columns.iter_mut().zip(&strip.zero) {
+            *column |= zero;
+        }
+    }
+    if !strip.x.weights.is_empty() {
+        weigh(strip, i, f);
+    }
+    let f = f.as_flattened();
+    add_total(in_lanes(&f[..columns], &[]), begins, sum_f);
+    if !shares && !strip.slots.is_empty() {
+        add_to_slots(f, None, &mut strip.slots[(p * LANES + slot) * CHUNK..][..groups * LANES]);
     }
 }
 
@@ -268,17 +291,29 @@ fn weigh(strip: &Strip, i: usize, f: &mut [Row]) {
 simd_fn! {
     /// Adds the sums that the slots hold to the columns' `out` and `sum_f`. `f` is the whole tile.
     pub fn column_sums(strip: &Strip, f: &[f32], first: bool, out: &mut [f32], sum_f: &mut [f32]) {
-        let p = strip.pairs.columns;
+        let (p, columns) = (strip.pairs.columns, strip.columns.len());
         let shares = strip.pairs.shares();
-        for j in 0..strip.columns.len() {
-            let total = |c: usize| {
+        for group in 0..columns.div_ceil(LANES) {
+            let from = group * LANES;
+            let totals = |c: usize| {
                 let slots = &strip.slots[c * LANES * CHUNK..];
-                halved(std::array::from_fn(|l| slots[l * CHUNK + j]))
+                let mut lanes: [Row; LANES] = [[0.0; LANES]; LANES];
+                for (l, lane) in lanes.iter_mut().enumerate() {
+                    lane.copy_from_slice(&slots[l * CHUNK + from..][..LANES]);
+                }
+                halved_rows(lanes)
             };
             for c in 0..p {
-                add_total(total(c), first, &mut out[j * p + c]);
+                let of_k = totals(c);
+                for (j, &total) in (from..columns).zip(&of_k) {
+                    add_total(total, first, &mut out[j * p + c]);
+                }
             }
-            if let Some(sum_f) = sum_f.get_mut(j) {
+            if sum_f.is_empty() {
+                continue;
+            }
+            let of_f = totals(if shares { 0 } else { p });
+            for (j, &total) in (from..columns).zip(&of_f) {
                 let by_column = || {
                     let mut lanes = [0.0f32; LANES];
                     for (i, row) in f.chunks_exact(STRIDE).enumerate() {
@@ -286,8 +321,8 @@ simd_fn! {
                     }
                     halved(lanes)
                 };
-                let total = if !shares { total(p) } else if strip.zero_columns[j] { by_column() } else { total(0) };
-                add_total(total, first, sum_f);
+                let total = if shares && strip.zero_columns[j] { by_column() } else { total };
+                add_total(total, first, &mut sum_f[j]);
             }
         }
     }

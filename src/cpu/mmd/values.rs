@@ -92,6 +92,20 @@ pub fn halved(mut lanes: Row) -> f32 {
     lanes[0]
 }
 
+/// The same for sixteen sums side by side.
+#[inline(always)]
+pub fn halved_rows(mut lanes: [Row; LANES]) -> Row {
+    for half in [8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            for l in 0..LANES {
+                low[l] += high[l];
+            }
+        }
+    }
+    lanes[0]
+}
+
 /// Adds a chunk's total; the first one is taken as it is.
 #[inline(always)]
 pub fn add_total(total: f32, first: bool, sum: &mut f32) {
