@@ -56,7 +56,10 @@ mod trig;
 pub mod wide;
 
 pub use activation::{elu, leaky_relu, log_sigmoid, relu, sigmoid, softplus, tanh};
-pub use counts::{nb_count, nb_zero, stirling_error, stirling_error_above_one, zinb_count, zinb_zero};
+pub use counts::{
+    Dispersion, Mean, ZeroMixture, count_slopes, count_value, inflation, nb_count, nb_zero, stirling_error, zinb_count,
+    zinb_zero,
+};
 pub use erf::{erf, erfc, ndtr};
 pub use exp::{exp, exp2, expm1};
 pub use gamma::{digamma, digamma_positive, lgamma, lgamma_positive, trigamma};

@@ -14,6 +14,8 @@ Four four(math::LogProbability l) { return {{l.value, l.m, l.r, l.h}}; }
 Four four(rng::Floats f) { return {{f.v[0], f.v[1], f.v[2], f.v[3]}}; }
 Four four(rng::Words w) { return {{float_of(w.w[0]), float_of(w.w[1]), float_of(w.w[2]), float_of(w.w[3])}}; }
 
+math::Mean mean_of(float m, float r) { return math::mean(m, r, math::dispersion(r).inverse); }
+
 Four value(int code, float x, float y, float z, float t) {
     using namespace math;
     const rng::Stream stream = {bits_of(y), bits_of(z), 1, bits_of(t), 5};
@@ -38,7 +40,7 @@ Four value(int code, float x, float y, float z, float t) {
         case 17: return one(digamma_positive(x));
         case 18: return one(trigamma(x));
         case 19: return one(stirling_error(x));
-        case 20: return one(stirling_error_above_one(x));
+        case 20: return one(inflation(x).share);
         case 21: return one(math::sin(x));
         case 22: return one(math::cos(x));
         case 23: return two(sincos_2pi(bits_of(x)));
@@ -46,13 +48,11 @@ Four value(int code, float x, float y, float z, float t) {
         case 30: return one(math::pow(x, y));
         case 31: return one(leaky_relu(x, y));
         case 32: return one(elu(x, y));
-        case 40: return four(nb_zero(x, y, z));
-        case 41: return four(zinb_zero(x, y, z, t));
-        case 42: return four(nb_count(x, y, z, t, stirling_error(t)));
-        case 43: {
-            const float theta = math::exp(z);
-            return four(zinb_count(x, y, z, theta, stirling_error(theta), t));
-        }
+        // r is the third argument.
+        case 40: return four(nb_zero(mean_of(y, z), math::exp(z)));
+        case 41: return four(zinb_zero(mean_of(y, z), math::exp(z), t));
+        case 42: return four(nb_count(x, mean_of(y, z), dispersion(z)));
+        case 43: return four(zinb_count(x, mean_of(y, z), dispersion(z), t));
         case 50: return four(rng::philox(bits_of(x), bits_of(y), bits_of(z), bits_of(t), bits_of(t), bits_of(x)));
         case 51: return four(stream.normal4(bits_of(x)));
         case 52: return four(stream.uniform4(bits_of(x)));

@@ -12,7 +12,7 @@ pub const WIDTH: usize = 16;
 ///
 /// # Safety
 /// `load` reads and `store` writes 16 values at the pointer, `load_first` and `store_first` the
-/// first `count` of them, at most 16.
+/// first `count` of them, at most 16; `compress` writes 16.
 #[allow(clippy::missing_safety_doc)]
 pub trait Wide: Copy {
     /// `x` in every lane.
@@ -49,6 +49,22 @@ pub trait Wide: Copy {
     unsafe fn equal(self, y: Self) -> u32;
     /// A bit for each lane that is NaN.
     unsafe fn nan(self) -> u32;
+    /// Stores the lanes whose bit is set side by side; writes 16 values, those after them are
+    /// arbitrary.
+    #[inline(always)]
+    unsafe fn compress(self, bits: u32, p: *mut f32) {
+        let mut lanes = [0.0f32; WIDTH];
+        // SAFETY: the array has 16 values.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut rest = bits & 0xffff;
+        let mut to = 0;
+        while rest != 0 {
+            // SAFETY: at most 16 values, which the caller has room for.
+            unsafe { p.add(to).write(lanes[rest.trailing_zeros() as usize]) };
+            rest &= rest - 1;
+            to += 1;
+        }
+    }
 }
 
 /// Without vector instructions of its own: whatever the compiler makes of it.
@@ -230,6 +246,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn nan(self) -> u32 {
             unsafe { u32::from(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self, self)) }
+        }
+        #[inline(always)]
+        unsafe fn compress(self, bits: u32, p: *mut f32) {
+            unsafe { _mm512_storeu_ps(p, _mm512_maskz_compress_ps(bits as u16, self)) }
         }
     }
 

@@ -1,18 +1,18 @@
-//! Fast form of `kernel::zinb`: the zero formula for every entry, then the counts, gathered.
+//! Fast form of `kernel::zinb`: the zero formula for every entry, and the counts, gathered.
 
+mod tile;
+
+use super::wide::WIDTH;
 use super::{Function, Threads};
 use crate::kernel::zinb::*;
 use crate::kernel::{Kernel, params};
-use crate::{math, simd_fn};
+use tile::{
+    Dispersions, Entries, TILE, Tile, Wanted, add, add_scaled, compact, counts, disperse, halve, scaled, zeros,
+};
 
 /// The family's entries.
 pub static KERNELS: [(&Kernel, Function); 4] =
     [(&VALUE, value), (&VALUE_GRAD, value_grad), (&CSR_VALUE, csr_value), (&CSR_VALUE_GRAD, csr_value_grad)];
-
-/// Entries handled together; also the number of lanes of a row's sum.
-const TILE: usize = 256;
-/// Counts handled together.
-const LANES: usize = 16;
 
 fn floats(words: &[u32]) -> &[f32] {
     bytemuck::cast_slice(words)
@@ -24,150 +24,48 @@ enum Counts<'a> {
     Csr { indptr: &'a [u32], indices: &'a [u32], values: &'a [f32] },
 }
 
-/// `exp(r)` and its Stirling error, once per segment and gene.
-struct Dispersion {
-    theta: Vec<f32>,
-    error: Vec<f32>,
+/// The counts of a row that are not 0, ascending, with what the formulas give for them.
+#[derive(Default)]
+struct Nonzeros {
+    genes: Vec<u32>,
+    x: Vec<f32>,
+    value: Vec<f32>,
+    dm: Vec<f32>,
+    dr: Vec<f32>,
+    dh: Vec<f32>,
 }
 
-simd_fn! {
-    fn disperse(r: &[f32], theta: &mut [f32], error: &mut [f32]) {
-        for ((t, e), &r) in theta.iter_mut().zip(error).zip(r) {
-            *t = math::exp(r);
-            *e = math::stirling_error(*t);
+impl Nonzeros {
+    fn evaluate(&mut self, row: Entries<'_>, wanted: Wanted, tile: &mut Tile) {
+        for out in [&mut self.value, &mut self.dm, &mut self.dr, &mut self.dh] {
+            out.clear();
         }
-    }
-}
-
-/// The inputs of one row of entries, or of a tile of it.
-#[derive(Clone, Copy)]
-struct Entries<'a> {
-    m: &'a [f32],
-    r: &'a [f32],
-    theta: &'a [f32],
-    error: &'a [f32],
-    /// Empty without inflation.
-    h: &'a [f32],
-}
-
-impl<'a> Entries<'a> {
-    #[inline(always)]
-    fn slice(self, from: usize, to: usize) -> Self {
-        Entries {
-            m: &self.m[from..to],
-            r: &self.r[from..to],
-            theta: &self.theta[from..to],
-            error: &self.error[from..to],
-            h: if self.h.is_empty() { self.h } else { &self.h[from..to] },
-        }
-    }
-}
-
-/// `ln p` and its derivatives for a tile.
-struct Tile {
-    value: [f32; TILE],
-    dm: [f32; TILE],
-    dr: [f32; TILE],
-    dh: [f32; TILE],
-}
-
-simd_fn! {
-    fn zeros_inflated(at: Entries<'_>, gradients: bool, tile: &mut Tile) {
-        let n = at.m.len();
-        let (r, theta, h) = (&at.r[..n], &at.theta[..n], &at.h[..n]);
-        if gradients {
-            for g in 0..n.min(TILE) {
-                let [value, dm, dr, dh] = math::zinb_zero(at.m[g], r[g], theta[g], h[g]);
-                tile.value[g] = value;
-                tile.dm[g] = dm;
-                tile.dr[g] = dr;
-                tile.dh[g] = dh;
+        for (genes, x) in self.genes.chunks(TILE).zip(self.x.chunks(TILE)) {
+            counts(row, wanted, genes, x, tile);
+            if wanted.value {
+                self.value.extend_from_slice(&tile.value[..x.len()]);
             }
-        } else {
-            for g in 0..n.min(TILE) {
-                tile.value[g] = math::zinb_zero(at.m[g], r[g], theta[g], h[g])[0];
+            if !wanted.gradients {
+                continue;
             }
+            self.dm.extend_from_slice(&tile.dm[..x.len()]);
+            self.dr.extend_from_slice(&tile.dr[..x.len()]);
+            self.dh.extend_from_slice(&tile.dh[..x.len()]);
         }
     }
-}
 
-simd_fn! {
-    fn zeros(at: Entries<'_>, tile: &mut Tile) {
-        let n = at.m.len();
-        let (r, theta) = (&at.r[..n], &at.theta[..n]);
-        for g in 0..n.min(TILE) {
-            let [value, dm, dr] = math::nb_zero(at.m[g], r[g], theta[g]);
-            tile.value[g] = value;
-            tile.dm[g] = dm;
-            tile.dr[g] = dr;
-        }
-    }
-}
-
-simd_fn! {
-    /// Up to [`LANES`] counts `x` at positions `places` of the tile.
-    fn counts(at: Entries<'_>, gradients: bool, places: &[u32], x: &[f32; LANES], tile: &mut Tile) {
-        let inflated = !at.h.is_empty();
-        let mut input = [[1.0f32; LANES]; 5];
-        for (l, &g) in places.iter().enumerate() {
-            let g = g as usize;
-            input[0][l] = at.m[g];
-            input[1][l] = at.r[g];
-            input[2][l] = at.theta[g];
-            input[3][l] = at.error[g];
-            input[4][l] = if inflated { at.h[g] } else { 0.0 };
-        }
-        let [m, r, theta, error, h] = &input;
-        let mut out = [[0.0f32; LANES]; 4];
-        if gradients {
-            for l in 0..LANES {
-                let [value, dm, dr] = math::nb_count(x[l], m[l], r[l], theta[l], error[l]);
-                out[0][l] = value;
-                out[1][l] = dm;
-                out[2][l] = dr;
+    /// Puts entries `range` into a tile that begins at gene `from`.
+    fn place(&self, range: std::ops::Range<usize>, from: usize, tile: &mut Tile) {
+        let put = |to: &mut [f32; TILE], values: &[f32]| {
+            // Nothing where these values were not asked for.
+            for (value, &g) in values.iter().zip(&self.genes[..values.len()]).skip(range.start).take(range.len()) {
+                to[g as usize - from] = *value;
             }
-        } else {
-            for l in 0..LANES {
-                out[0][l] = math::nb_count(x[l], m[l], r[l], theta[l], error[l])[0];
-            }
-        }
-        if inflated {
-            for l in 0..LANES {
-                out[0][l] -= math::softplus(h[l]);
-                out[3][l] = -math::sigmoid(h[l]);
-            }
-        }
-        for (l, &g) in places.iter().enumerate() {
-            let g = g as usize;
-            tile.value[g] = out[0][l];
-            tile.dm[g] = out[1][l];
-            tile.dr[g] = out[2][l];
-            tile.dh[g] = out[3][l];
-        }
-    }
-}
-
-simd_fn! {
-    fn scaled(out: &mut [f32], x: &[f32], weight: f32) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o = weight * x;
-        }
-    }
-}
-
-simd_fn! {
-    fn add_scaled(out: &mut [f32], x: &[f32], weight: f32) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o += weight * x;
-        }
-    }
-}
-
-simd_fn! {
-    fn add(out: &mut [f32], x: &[f32]) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o += x;
-        }
+        };
+        put(&mut tile.value, &self.value);
+        put(&mut tile.dm, &self.dm);
+        put(&mut tile.dr, &self.dr);
+        put(&mut tile.dh, &self.dh);
     }
 }
 
@@ -181,7 +79,10 @@ struct Job<'a> {
     h: &'a [f32],
     /// Empty when no gradients are asked for.
     weight: &'a [f32],
-    dispersion: Dispersion,
+    /// Tables by segment and gene, in the order of the fields of `Dispersions`.
+    dispersion: [Vec<f32>; 5],
+    /// 0, 1, .. as many as genes.
+    numbers: Vec<u32>,
 }
 
 impl<'a> Job<'a> {
@@ -190,10 +91,9 @@ impl<'a> Job<'a> {
         let table = p.segments as usize * p.genes as usize;
         let entries = p.rows as usize * p.genes as usize;
         let r = &floats(inputs[1])[p.r_at as usize..][..table];
-        let mut dispersion = Dispersion { theta: vec![0.0; table], error: vec![0.0; table] };
-        let halves = [dispersion.theta.as_mut_slice(), dispersion.error.as_mut_slice()];
-        threads.rows_of(halves, [1, 1], 32, 16, |first, [theta, error]| {
-            disperse(&r[first..first + theta.len()], theta, error);
+        let mut dispersion: [Vec<f32>; 5] = std::array::from_fn(|_| vec![0.0; table]);
+        threads.rows_of(dispersion.each_mut().map(Vec::as_mut_slice), [1; 5], 32, 16, |first, tables| {
+            disperse(&r[first..first + tables[0].len()], tables);
         });
         let inflated = p.flags & NO_INFLATION == 0;
         Job {
@@ -205,6 +105,7 @@ impl<'a> Job<'a> {
             h: if inflated { &floats(inputs[3])[p.h_at as usize..][..entries] } else { &[] },
             weight: inputs.get(4).map_or(&[], |w| &floats(w)[p.weight_at as usize..]),
             dispersion,
+            numbers: (0..p.genes).collect(),
         }
     }
 
@@ -215,32 +116,32 @@ impl<'a> Job<'a> {
     fn entries(&self, row: usize) -> Entries<'_> {
         let genes = self.p.genes as usize;
         let of_row = row * genes..(row + 1) * genes;
-        let of_segment = self.segment(row) * genes..(self.segment(row) + 1) * genes;
+        let of_segment = self.segment(row) * genes;
+        let [theta, inverse, error, inverse_next, digamma_next] = self.dispersion.each_ref().map(Vec::as_slice);
         Entries {
             m: &self.m[of_row.clone()],
-            r: &self.r[of_segment.clone()],
-            theta: &self.dispersion.theta[of_segment.clone()],
-            error: &self.dispersion.error[of_segment],
+            r: &self.r[of_segment..][..genes],
+            t: Dispersions { theta, inverse, error, inverse_next, digamma_next }.slice(of_segment, genes),
             h: if self.h.is_empty() { &[] } else { &self.h[of_row] },
         }
     }
 
-    /// Writes the genes and values of a row's entries that are not 0, ascending.
-    fn nonzeros(&self, row: usize, genes: &mut Vec<u32>, values: &mut Vec<f32>) {
+    /// Finds the entries of a row that are not 0, ascending.
+    fn nonzeros(&self, row: usize, found: &mut Nonzeros) {
         let cell = row / self.p.repeat as usize;
-        genes.clear();
-        values.clear();
+        let Nonzeros { genes, x: values, .. } = found;
         match self.x {
             Counts::Dense(x) => {
                 let n = self.p.genes as usize;
-                for (g, &v) in x[cell * n..(cell + 1) * n].iter().enumerate() {
-                    if v != 0.0 {
-                        genes.push(g as u32);
-                        values.push(v);
-                    }
-                }
+                genes.resize(n + WIDTH, 0);
+                values.resize(n + WIDTH, 0.0);
+                let count = compact(&x[cell * n..(cell + 1) * n], &self.numbers, genes, values);
+                genes.truncate(count);
+                values.truncate(count);
             }
             Counts::Csr { indptr, indices, values: stored } => {
+                genes.clear();
+                values.clear();
                 let run = indptr[cell] as usize..indptr[cell + 1] as usize;
                 for (&g, &v) in indices[run.clone()].iter().zip(&stored[run]) {
                     if v != 0.0 {
@@ -264,39 +165,29 @@ impl<'a> Job<'a> {
     fn rows(&self, first: usize, ll: &mut [f32], dm: &mut [f32], dr: &mut [f32], dh: &mut [f32]) {
         let n = self.p.genes as usize;
         let gradients = !self.weight.is_empty();
+        let wanted = Wanted { value: !gradients || self.p.flags & NO_VALUE == 0, gradients };
         let blocks = self.p.flags & R_BLOCKS != 0;
-        let mut tile = Tile { value: [0.0; TILE], dm: [0.0; TILE], dr: [0.0; TILE], dh: [0.0; TILE] };
-        let (mut genes, mut values) = (Vec::new(), Vec::new());
+        let mut tile = Tile::new();
+        let mut nonzeros = Nonzeros::default();
         if gradients && blocks {
             dr.fill(0.0);
         }
         for (k, ll) in ll.iter_mut().enumerate() {
             let row = first + k;
             let all = self.entries(row);
-            // Entries between tiles belong to one row, so nonzeros are cut at the tiles' borders.
-            self.nonzeros(row, &mut genes, &mut values);
+            self.nonzeros(row, &mut nonzeros);
+            nonzeros.evaluate(all, wanted, &mut tile);
             let mut next = 0;
             let mut lanes = [0.0f32; TILE];
             for from in (0..n).step_by(TILE) {
                 let len = TILE.min(n - from);
-                let at = all.slice(from, from + len);
-                if at.h.is_empty() {
-                    zeros(at, &mut tile);
-                } else {
-                    zeros_inflated(at, gradients, &mut tile);
+                zeros(all.slice(from, len), wanted, &mut tile);
+                let end = next + nonzeros.genes[next..].partition_point(|&g| (g as usize) < from + len);
+                nonzeros.place(next..end, from, &mut tile);
+                next = end;
+                if wanted.value {
+                    add(&mut lanes[..len], &tile.value);
                 }
-                let end = next + genes[next..].partition_point(|&g| (g as usize) < from + len);
-                while next < end {
-                    let take = LANES.min(end - next);
-                    let (mut places, mut x) = ([0u32; LANES], [1.0f32; LANES]);
-                    for l in 0..take {
-                        places[l] = genes[next + l] - from as u32;
-                        x[l] = values[next + l];
-                    }
-                    counts(at, gradients, &places[..take], &x, &mut tile);
-                    next += take;
-                }
-                add(&mut lanes[..len], &tile.value);
                 if gradients {
                     let weight = self.weight[row];
                     let out = k * n + from..k * n + from + len;
@@ -312,7 +203,9 @@ impl<'a> Job<'a> {
                     }
                 }
             }
-            *ll = halve(&mut lanes[..n.next_power_of_two().min(TILE)]);
+            if wanted.value {
+                *ll = halve(&mut lanes[..n.next_power_of_two().min(TILE)]);
+            }
         }
     }
 
@@ -321,7 +214,15 @@ impl<'a> Job<'a> {
         let work = n * 16;
         let mut outputs = outputs.iter_mut().map(|words| bytemuck::cast_slice_mut::<u32, f32>(words));
         let mut take = |len: usize| outputs.next().and_then(|o| o.get_mut(..len)).unwrap_or(&mut []);
-        let ll = take(rows);
+        let mut unwritten = Vec::new();
+        let ll = match !self.weight.is_empty() && self.p.flags & NO_VALUE != 0 {
+            true => {
+                take(0);
+                unwritten.resize(rows, 0.0);
+                &mut unwritten[..]
+            }
+            false => take(rows),
+        };
         if self.weight.is_empty() {
             threads.rows(ll, 1, work, 1, |first, ll| self.rows(first, ll, &mut [], &mut [], &mut []));
             return;
@@ -348,18 +249,6 @@ impl<'a> Job<'a> {
             });
         }
     }
-}
-
-/// Combines lanes by halving.
-fn halve(lanes: &mut [f32]) -> f32 {
-    let mut s = lanes.len() / 2;
-    while s > 0 {
-        for l in 0..s {
-            lanes[l] += lanes[l + s];
-        }
-        s /= 2;
-    }
-    lanes[0]
 }
 
 fn dense(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Threads) {

@@ -18,6 +18,7 @@ mod rows;
 pub mod sgld;
 pub mod softmax;
 pub mod spmm;
+pub mod zinb;
 
 use crate::backend::{Backend, Buffer, Call, Replay};
 use crate::error::{Error, Result};
@@ -63,6 +64,7 @@ pub static FAMILIES: &[Family] = &[
     family!(sgld, "70"),
     family!(softmax, "70"),
     family!(spmm, "70" "80"),
+    family!(zinb, "70"),
 ];
 
 /// The PTX of a module for a capability: of the last target that it covers.

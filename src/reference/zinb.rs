@@ -44,13 +44,14 @@ fn csr_row(p: &ZinbParams, csr: &[&[u32]], cell: usize) -> Vec<f32> {
 
 /// `[ln p, d/dm, d/dr, d/dh]` of one entry.
 fn entry(inflated: bool, x: f32, m: f32, r: f32, h: f32) -> [f32; 4] {
-    let theta = math::exp(r);
+    let t = math::Dispersion::new(r);
+    let mean = math::Mean::new(m, r, t.inverse);
     let without_h = |[value, dm, dr]: [f32; 3]| [value, dm, dr, 0.0];
     match (inflated, x == 0.0) {
-        (true, true) => math::zinb_zero(m, r, theta, h),
-        (true, false) => math::zinb_count(x, m, r, theta, math::stirling_error(theta), h),
-        (false, true) => without_h(math::nb_zero(m, r, theta)),
-        (false, false) => without_h(math::nb_count(x, m, r, theta, math::stirling_error(theta))),
+        (true, true) => math::zinb_zero(mean, t.theta, h),
+        (true, false) => math::zinb_count(x, mean, t, h),
+        (false, true) => without_h(math::nb_zero(mean, t.theta)),
+        (false, false) => without_h(math::nb_count(x, mean, t)),
     }
 }
 
@@ -96,7 +97,9 @@ fn all(
                 floats_mut(outputs[3])[i * genes + g] = weight * dh;
             }
         }
-        floats_mut(outputs[0])[i] = sum(&terms);
+        if !gradients || p.flags & NO_VALUE == 0 {
+            floats_mut(outputs[0])[i] = sum(&terms);
+        }
     }
 }
 

@@ -86,7 +86,7 @@ fn functions_of_one_value_have_the_bits_of_math() {
         ("digamma_positive", digamma_positive),
         ("trigamma", trigamma),
         ("stirling_error", stirling_error),
-        ("stirling_error_above_one", stirling_error_above_one),
+        ("inflation", |h| inflation(h)[1]),
         ("sin", sin),
         ("cos", cos),
     ];
@@ -127,26 +127,16 @@ fn log_probabilities_of_counts_have_the_bits_of_math() {
         points.push([value(), value(), value(), value()]);
     }
     let three = |[a, b, c]: [f32; 3]| [a, b, c, 0.0];
-    // The third argument of the first two, the fourth of the next is theta, above 0.
-    let positive = |k: usize, count: bool| -> Vec<[f32; 4]> {
-        let change = |(i, mut p): (usize, [f32; 4])| {
-            p[k] = p[k].abs();
-            if count && i % 3 != 0 {
-                p[0] = (i * 7919 % 3000 + 1) as f32;
-            }
-            p
-        };
-        points.iter().copied().enumerate().map(change).collect()
-    };
-    check("nb_zero", 40, &positive(2, false), |[m, r, theta, _]| three(nb_zero(m, r, theta)));
-    check("zinb_zero", 41, &positive(2, false), |[m, r, theta, h]| zinb_zero(m, r, theta, h));
-    check("nb_count", 42, &positive(3, true), |[x, m, r, theta]| {
-        three(nb_count(x, m, r, theta, stirling_error(theta)))
-    });
-    check("zinb_count", 43, &positive(0, true), |[x, m, r, h]| {
-        let theta = exp(r);
-        zinb_count(x, m, r, theta, stirling_error(theta), h)
-    });
+    let counts: Vec<[f32; 4]> = points
+        .iter()
+        .enumerate()
+        .map(|(i, p)| if i % 3 != 0 { [(i * 7919 % 3000 + 1) as f32, p[1], p[2], p[3]] } else { *p })
+        .collect();
+    let mean = |m: f32, r: f32| Mean::new(m, r, Dispersion::new(r).inverse);
+    check("nb_zero", 40, &points, |[_, m, r, _]| three(nb_zero(mean(m, r), exp(r))));
+    check("zinb_zero", 41, &points, |[_, m, r, h]| zinb_zero(mean(m, r), exp(r), h));
+    check("nb_count", 42, &counts, |[x, m, r, _]| three(nb_count(x, mean(m, r), Dispersion::new(r))));
+    check("zinb_count", 43, &counts, |[x, m, r, h]| zinb_count(x, mean(m, r), Dispersion::new(r), h));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use crate::kernel::mmd::{APPLY, APPLY_BOTH, APPLY_GRAD, EXCLUDE_SELF, Kind, MAX_COLUMNS, MAX_GAMMAS, MmdParams, UNIT};
-use crate::kernel::zinb::{BLOCK, NO_INFLATION, ONE_SEGMENT, R_BLOCKS, VALUE, VALUE_GRAD, ZinbParams};
+use crate::kernel::zinb::{BLOCK, NO_INFLATION, NO_VALUE, ONE_SEGMENT, R_BLOCKS, VALUE, VALUE_GRAD, ZinbParams};
 use crate::tensor::grad::recording;
 use crate::tensor::{Dtype, Tensor, no_grad};
 
@@ -143,7 +143,7 @@ pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> R
     let (mut params, mut buffers) = zinb_params(zinb, inputs)?;
     let weight = dense("zinb", g)?;
     params.weight_at = weight.offset() as u32;
-    params.flags |= R_BLOCKS;
+    params.flags |= R_BLOCKS | NO_VALUE;
     let (rows, genes, segments) = (params.rows as usize, params.genes as usize, params.segments as usize);
     let device = g.device();
     let fresh = |shape: &[usize]| Tensor::uninit("zinb", shape, Dtype::F32, device);
