@@ -9,7 +9,7 @@
 
 #define BLOCK_ROWS 64
 // Most thread rows of a thread block.
-#define MOST_BLOCKS 32
+#define MOST_BLOCKS 16
 
 // Joins `at(i, v)`, K values each, over `first <= i < last` in order, from the identity. Loads of
 // sixteen rows are under way together.

@@ -39,7 +39,7 @@ __device__ __forceinline__ float inverse_root(float var, float eps) { return 1.0
 
 // ---- batch ----
 
-KERNEL __launch_bounds__(1024)
+KERNEL __launch_bounds__(32 * MOST_BLOCKS)
     norm_batch_stats(const BatchStatsParams p, const float *__restrict__ x,
                      const float *__restrict__ row_weights, float *__restrict__ mean_out,
                      float *__restrict__ var_out) {
@@ -96,7 +96,7 @@ KERNEL norm_batch_running(const BatchRunningParams p, const float *__restrict__ 
 }
 
 // dw and db; the first block also leaves the sum of the row weights in `total`.
-KERNEL __launch_bounds__(1024)
+KERNEL __launch_bounds__(32 * MOST_BLOCKS)
     norm_batch_sums(const BatchGradParams p, const float *__restrict__ dy, const float *__restrict__ x,
                     const float *__restrict__ mean, const float *__restrict__ var,
                     const float *__restrict__ row_weights, float *__restrict__ dw, float *__restrict__ db,
@@ -226,7 +226,7 @@ __device__ __forceinline__ void norm_layer_grad(Team team, const LayerParams &p,
     }
 }
 
-KERNEL __launch_bounds__(1024)
+KERNEL __launch_bounds__(32 * MOST_BLOCKS)
     norm_layer_columns(const LayerParams p, const float *__restrict__ x, const float *__restrict__ dy,
                        const float *__restrict__ stats, float *__restrict__ dw, float *__restrict__ db) {
     __shared__ Totals<2> shared;

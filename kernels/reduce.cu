@@ -136,7 +136,7 @@ KERNEL reduce_axis_columns(const AxisParams p, const float *__restrict__ x, floa
     })
 }
 
-KERNEL __launch_bounds__(1024)
+KERNEL __launch_bounds__(32 * MOST_BLOCKS)
     reduce_axis_tile(const AxisParams p, const float *__restrict__ x, float *__restrict__ out) {
     __shared__ Totals<1> shared;
     const u32 across = (p.inner + 31) / 32;

@@ -47,9 +47,9 @@ pub(super) fn over_rows(functions: RowFunctions, args: &[Arg], rows: u32, n: u32
 }
 
 /// A launch over tiles of 32 columns, a thread for each column and block of 64 of its `n` rows, at
-/// most 32 blocks at a time.
+/// most 16 blocks at a time.
 pub(super) fn over_columns(function: &'static str, args: &[Arg], tiles: u64, n: u32, chip: &Chip) -> Step {
-    let blocks = n.div_ceil(64).clamp(1, 32);
+    let blocks = n.div_ceil(64).clamp(1, 16);
     launch(function, 0, args).shaped([teams(tiles, chip), 1, 1], [32, blocks, 1])
 }
 
