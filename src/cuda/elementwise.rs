@@ -120,7 +120,7 @@ mod tests {
             let last = (1u32 << 31) - 1;
             let near = [last / d * d, d, 2 * d.min(1 << 29), last];
             for i in near.into_iter().flat_map(|i| [i.saturating_sub(1), i, (i + 1).min(last)]).filter(|&i| i <= last) {
-                let found = if magic == 0 { i } else { (u64::from(i) * u64::from(magic) >> 32) as u32 >> shift };
+                let found = if magic == 0 { i } else { ((u64::from(i) * u64::from(magic)) >> 32) as u32 >> shift };
                 assert_eq!(found, i / d, "{i} / {d}");
             }
         }

@@ -57,7 +57,7 @@ impl Words {
 fn hostile() -> Vec<f32> {
     let odd = [1.0, 2.0, 3.0, 0.5, 1.5, 33_554_432.0, 16_777_217.0, 16_777_215.0, 1e-45, 88.7, 103.9, 0.999_999_94];
     let mut values: Vec<f32> = odd.iter().flat_map(|&v| [v, -v]).collect();
-    values.extend((0..1024u32).map(|i| f32::from_bits((i >> 1) << 23 | (i & 1) * 0x2a_5a5a)));
+    values.extend((0..1024u32).map(|i| f32::from_bits(((i >> 1) << 23) | ((i & 1) * 0x2a_5a5a))));
     values.push(f32::NAN);
     values
 }
@@ -146,7 +146,7 @@ fn random_numbers_have_the_bits_of_rng() {
     let bits = |p: [f32; 4]| p.map(f32::to_bits);
     let stream = |p| {
         let [_, low, high, step] = bits(p);
-        Stream { seed: u64::from(low) | u64::from(high) << 32, stream: 1, step, part: 5 }
+        Stream { seed: u64::from(low) | (u64::from(high) << 32), stream: 1, step, part: 5 }
     };
     check("philox", 50, &points, |p| philox(bits(p), [p[3].to_bits(), p[0].to_bits()]).map(f32::from_bits));
     check("normal", 51, &points, |p| stream(p).normal4(p[0].to_bits()));
