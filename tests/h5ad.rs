@@ -347,7 +347,7 @@ fn a_missing_matrix_or_layer_lists_what_there_is() {
     let text = said(&path, Some("raw_counts"));
     assert_eq!(
         text,
-        "x.h5ad: layers: no layer \"raw_counts\"; it has \"counts\", \"dense\", or leave --layer out to use X"
+        "x.h5ad: layers: no layer \"raw_counts\"; it has \"counts\", \"dense\", \"raw\", or leave --layer out to use X"
     );
     hdf5::File::open_rw(&path).unwrap().unlink("X").unwrap();
     assert!(

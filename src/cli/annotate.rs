@@ -1,6 +1,7 @@
 //! `cytograd annotate`: a trained run and a query to labels.
 
 use super::{Session, output};
+use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::error::Result;
 use crate::models::annotator::{AnnotateOptions, AnnotateSummary, annotate};
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 
 /// Label the cells of a file with a trained model
 ///
-/// Writes a copy of the file with, in obs, cytograd_label, cytograd_prob (its probability),
+/// Writes a copy of the file (h5ad; of any other format a new h5ad file) with, in obs, cytograd_label, cytograd_prob (its probability),
 /// cytograd_logpx (log density, up to a constant), cytograd_pvalue (against held-out reference
 /// cells) and cytograd_ood (known or unknown); in obsm X_cytograd; in uns how it was made. Nothing
 /// that was in the file is lost.
@@ -18,7 +19,7 @@ pub struct Args {
     /// Run folder that `cytograd train` wrote
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// h5ad file with the cells to label
+    /// File with the cells to label: h5ad, 10x HDF5 or MatrixMarket folder, loom, CSV or TSV
     #[arg(value_name = "QUERY")]
     query: PathBuf,
     /// h5ad file to write; may be QUERY itself
@@ -40,6 +41,14 @@ pub struct Args {
     /// Share of cells of known types that may be called unknown
     #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = rate)]
     fpr: f64,
+    /// Share of the model's genes that the query must have
+    #[arg(long, value_name = "SHARE", default_value_t = MIN_OVERLAP, value_parser = share)]
+    min_gene_overlap: f64,
+}
+
+/// A share from 0 to 1.
+pub(super) fn share(text: &str) -> std::result::Result<f64, &'static str> {
+    text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or("give a share between 0 and 1, as in 0.5")
 }
 
 fn rate(text: &str) -> std::result::Result<f64, &'static str> {
@@ -53,6 +62,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         csv: args.csv.clone(),
         summary: args.summary.clone(),
         fpr: args.fpr,
+        min_gene_overlap: args.min_gene_overlap,
         layer: args.layer.clone(),
         math: session.common.math.name().into(),
         ..AnnotateOptions::new(&args.model, &args.query, &args.output)

@@ -8,12 +8,12 @@ use crate::data::preprocess::{
     Flavor, HvgParams, ScaleParams, Scaling, Select, Target, filter_cells, filter_genes, highly_variable_genes, log1p,
     normalize_total,
 };
-use crate::data::{Column, Csr, Dataset, Dense, Entry, Matrix, Value, h5ad};
+use crate::data::{Column, Csr, Dataset, Dense, Entry, Matrix, Value, Which, h5ad, results, source};
 use crate::error::{Error, Result};
 use crate::models::run::{Observer, interrupt};
 use clap::ValueEnum;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Filter, normalise, log1p, choose variable genes, scale, PCA
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// var; puts principal components of the variable genes into obsm X_pca. The numbers are scanpy's.
 #[derive(clap::Args)]
 pub struct Args {
-    /// An h5ad file with raw counts
+    /// A file with raw counts: h5ad, 10x HDF5 or MatrixMarket folder, loom, CSV or TSV
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The file to write
@@ -78,12 +78,14 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let started = Instant::now();
     let progress = &mut session.progress;
     progress.begin(6, "preprocessing");
+    progress.step(0, format_args!("reading"));
+    let mut notes = Vec::new();
+    let dataset = read(&args.input, args.layer.as_deref(), &mut notes)?;
+    notes.iter().for_each(|note| progress.note(note));
     let mut stage = |n: u64, what: &str| {
         progress.step(n, format_args!("{what}"));
         interrupt::check("no output was written")
     };
-    stage(0, "reading")?;
-    let dataset = h5ad::read(&args.input)?;
     let counts = counts(&dataset, args.layer.as_deref())?;
     let (cells_before, genes_before) = (dataset.n_obs(), dataset.n_vars());
 
@@ -152,6 +154,34 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         duration(started.elapsed())
     ));
     Ok(())
+}
+
+/// All of the file; of one that is no h5ad file with unique names, as the output needs them. With
+/// `--layer raw` the genes are those of `raw`.
+fn read(path: &Path, layer: Option<&str>, notes: &mut Vec<String>) -> Result<Dataset> {
+    let opened = source::open(path)?;
+    notes.extend(opened.notes().iter().map(|note| format!("{}: {note}", opened.name())));
+    if source::choose(opened.as_ref(), layer)? == Which::Raw {
+        return raw(opened.dataset()?);
+    }
+    let mut dataset = opened.dataset()?;
+    if opened.format() != "h5ad" {
+        notes.extend(results::make_unique(&mut dataset));
+    }
+    if !dataset.skipped.is_empty() {
+        notes.push(format!("{}: not taken over: {}", opened.name(), dataset.skipped.join(", ")));
+    }
+    Ok(dataset)
+}
+
+/// The genes and values of `raw` in the place of the main ones, which were chosen out of them.
+fn raw(dataset: Dataset) -> Result<Dataset> {
+    let Some(raw) = dataset.raw else { return Ok(dataset) };
+    let mut whole = Dataset::new(raw.x.clone(), dataset.obs, raw.var)?;
+    whole.layers = vec![("raw".into(), raw.x)];
+    (whole.obsm, whole.obsp, whole.uns) = (dataset.obsm, dataset.obsp, dataset.uns);
+    (whole.varm, whole.skipped, whole.source) = (raw.varm, dataset.skipped, dataset.source);
+    Ok(whole)
 }
 
 /// Marks the variable genes in `var` and returns their columns (all without a choice).

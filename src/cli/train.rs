@@ -1,6 +1,7 @@
 //! `cytograd train`: a labelled reference to a run folder.
 
 use super::{Session, output};
+use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::error::Result;
 use crate::models::annotator::{Profile, TrainOptions, TrainSummary, train};
@@ -22,7 +23,7 @@ pub struct Args {
     /// What to train
     #[arg(value_name = "MODEL")]
     model: ModelName,
-    /// h5ad file with labelled cells
+    /// File with labelled cells: h5ad, loom, or a CSV with a column of labels
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
     /// Column of obs with the labels
@@ -31,7 +32,7 @@ pub struct Args {
     /// Column of obs with the batches to level
     #[arg(long, value_name = "COL")]
     batch_key: Option<String>,
-    /// h5ad file to annotate later; may be the reference's own file, see --where
+    /// File of any format to annotate later; may be the reference's own file, see --where
     #[arg(long, value_name = "FILE")]
     query: Option<PathBuf>,
     /// Reference cells have this value in this column (or COL!=VALUE: another); repeat for more: one
@@ -48,6 +49,9 @@ pub struct Args {
     /// Layer with the expression values [default: X]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
+    /// Share of the reference's genes that the query must have
+    #[arg(long, value_name = "SHARE", default_value_t = MIN_OVERLAP, value_parser = super::annotate::share)]
+    min_gene_overlap: f64,
     /// Run folder to write
     #[arg(short, long, value_name = "DIR", visible_alias = "output")]
     out: PathBuf,
@@ -93,6 +97,7 @@ impl Args {
             query_filter: self.query_where.clone(),
             hold_out: self.hold_out.clone(),
             layer: self.layer.clone(),
+            min_gene_overlap: self.min_gene_overlap,
             epochs: self.epochs.map(|n| n as usize),
             seed: session.common.seed,
             math: session.common.math.name().into(),

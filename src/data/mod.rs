@@ -1,28 +1,42 @@
 //! Files to sparse matrices and tables; knows no tensors.
 //!
 //! May use: `error`, `rng`, `math` (floor 0), rayon, the HDF5 library. The pieces, in the order in
-//! which a run meets them: [`h5ad`] reads a [`Dataset`] of [`Csr`] matrices and [`Table`]s;
-//! [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong; [`labels`] turns
-//! a column into classes; [`genes`] puts columns into a model's order; [`preprocess`] makes counts
-//! into input; [`batches`] says which cells a step sees. [`simulate`] stands in for a file.
-#![forbid(unsafe_code)]
+//! which a run meets them: [`open`] looks at a file's content ([`format`]) and gives a [`Source`] of
+//! [`Csr`] matrices and [`Table`]s, whatever the format ([`h5ad`], [`tenx`], [`loom`],
+//! [`delimited`]); [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong,
+//! [`names`] and [`columns`] what its names and columns look like, [`overview`] all of it; [`labels`] turns a column into classes; [`genes`] puts
+//! columns into a model's order; [`preprocess`] makes counts into input; [`batches`] says which
+//! cells a step sees; [`results`] writes what was found. [`simulate`] stands in for a file.
+#![deny(unsafe_code)]
 
 pub mod annotated;
 pub mod batches;
 pub mod check;
+pub mod columns;
 pub mod csr;
+pub mod delimited;
+pub mod format;
 pub mod genes;
 pub mod h5ad;
+mod hdf;
 pub mod labels;
+mod lines;
+pub mod loom;
 pub mod matrix;
+pub mod names;
+pub mod overview;
 pub mod preprocess;
+pub mod results;
 pub mod select;
 pub mod simulate;
+pub mod source;
 pub mod table;
+pub mod tenx;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
 pub use csr::Csr;
 pub use genes::GeneMatch;
 pub use labels::Labels;
 pub use matrix::{Dense, Matrix};
+pub use source::{Source, Which, open};
 pub use table::{Categorical, Column, Table};

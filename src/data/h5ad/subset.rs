@@ -1,8 +1,8 @@
 //! Some cells of a file into a new file, element by element, in the types they have there.
 
-use super::node::{Elements, Place, below, elements, encoding, is_group, members, text_attr};
 use super::read::Reader;
 use super::write::Writer;
+use crate::data::hdf::{DAMAGED, Elements, Place, below, elements, encoding, is_group, members, text_attr};
 use crate::error::Result;
 use hdf5::types::{TypeDescriptor, VarLenUnicode};
 use hdf5::{File, Group, H5Type};
@@ -60,7 +60,7 @@ impl Copier<'_> {
     }
 
     fn table(&self, from: &Group, to: &Group, name: &str) -> Result<()> {
-        let mut reader = Reader { place: self.place.clone(), skipped: Vec::new() };
+        let mut reader = Reader::new(self.place);
         let table = reader.table(from, name)?;
         if let Some(node) = reader.skipped.first() {
             return Err(self.unknown(node));
@@ -92,6 +92,10 @@ impl Copier<'_> {
     fn array(&self, from: &Group, to: &Group, name: &str, square: bool) -> Result<()> {
         let source = self.place.dataset(from, name)?;
         let mut shape = source.shape();
+        let enough = self.rows.last().is_none_or(|&last| shape.first().is_some_and(|&n| last < n));
+        if !enough || square && shape.len() < 2 {
+            return Err(self.place.wrong(&source.name(), format!("an array of shape {shape:?}"), DAMAGED));
+        }
         let n = self.rows.len();
         let columns = if square { Some(self.rows) } else { None };
         let inner: usize = shape[1..].iter().product();
@@ -140,10 +144,14 @@ impl Copier<'_> {
         let indices = self.place.dataset(source, "indices")?;
         let shape = source.attr("shape").or_else(|_| source.attr("h5sparse_shape"));
         let shape = shape.and_then(|a| a.read_raw::<i64>()).map_err(|e| self.place.unreadable(&source.name(), e))?;
+        let at_shape = |axis: usize| {
+            let side = shape.get(axis).and_then(|&n| usize::try_from(n).ok()).filter(|&n| n <= u32::MAX as usize);
+            side.ok_or_else(|| self.place.wrong(&source.name(), format!("a matrix of shape {shape:?}"), DAMAGED))
+        };
         let plan = self.plan(
             &self.place.values::<i64>(&indptr)?,
             &self.place.values::<i64>(&indices)?,
-            (shape[0] as usize, shape[1] as usize),
+            (at_shape(0)?, at_shape(1)?),
             by_row,
             square,
         );

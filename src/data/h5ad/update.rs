@@ -1,14 +1,17 @@
 //! Results added to a copy of a file, so that nothing that was there is lost.
 //!
-//! All cells: the file's bytes are copied and the new columns written into the copy; what we do
-//! not understand survives. Some cells (`--where`): see `subset`. Either way the copy gets its
-//! name only when it is complete, so source and target may be the same file.
+//! All cells: the file's bytes are copied, old encodings renewed (see `modernise`) and the new
+//! columns written into the copy; what we do not understand survives. Some cells (`--where`): see
+//! `subset`. Either way the copy gets its name only when it is complete, so source and target may be
+//! the same file.
 
-use super::node::{Place, encoding, members, text_attr, texts_attr};
+use super::legacy;
+use super::modernise::modernise;
 use super::read::Reader;
 use super::subset;
 use super::write::{Draft, Writer};
 use crate::data::annotated::{Entry, Value};
+use crate::data::hdf::{Place, members, text_attr, texts_attr};
 use crate::data::{Column, Table};
 use crate::error::{Error, Result};
 use hdf5::{File, Group};
@@ -26,33 +29,54 @@ pub struct Additions {
 }
 
 /// Writes a copy of `source` with `additions` to `target`; of the given cells only, if `rows` are
-/// given (in file order, no repeats).
+/// given (in file order, no repeats). Returns the parts of an old file that were converted.
 ///
 /// # Errors
 /// As [`super::read`] for the source, as [`super::write`] for the target; `Error::Shape` if an
 /// addition has another length than the cells. On any error `target` is as it was.
-pub fn add_to_copy(source: &Path, target: &Path, additions: &Additions, rows: Option<&[usize]>) -> Result<()> {
+pub fn add_to_copy(source: &Path, target: &Path, additions: &Additions, rows: Option<&[usize]>) -> Result<Vec<String>> {
     let place = Place::new(source);
     let original = place.open()?;
     let draft = Draft::new(target)?;
     let writer = draft.writer();
+    let old = !legacy::parts(&original).is_empty();
+    let mut converted = Vec::new();
     let copy = match rows {
+        Some(rows) if old => {
+            // Renewed first, so that choosing cells meets today's encodings only.
+            let whole = Draft::new(target)?;
+            let renewed = copied(source, target, &whole, &writer)?;
+            converted = modernise(&place, &writer, &renewed)?;
+            let copy = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
+            subset::copy_rows(&place, &renewed, &writer, &copy, rows)?;
+            copy
+        }
         Some(rows) => {
             let copy = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
             subset::copy_rows(&place, &original, &writer, &copy, rows)?;
             copy
         }
         None => {
-            // Not fs::copy: the copy must not inherit a read-only mode.
-            let mut from = std::fs::File::open(source).map_err(|e| Error::io(source, "reading", e))?;
-            let to = std::fs::OpenOptions::new().write(true).truncate(true).open(&draft.temporary);
-            to.and_then(|mut to| std::io::copy(&mut from, &mut to)).map_err(|e| Error::io(target, "writing", e))?;
-            File::open_rw(&draft.temporary).map_err(|e| writer.failed(e))?
+            let copy = copied(source, target, &draft, &writer)?;
+            if old {
+                converted = modernise(&place, &writer, &copy)?;
+            }
+            copy
         }
     };
     drop(original);
     add(&place, &copy, &writer, additions)?;
-    draft.finish(copy)
+    draft.finish(copy)?;
+    Ok(converted)
+}
+
+/// The bytes of `source` in the draft's place, open for changes.
+fn copied(source: &Path, target: &Path, draft: &Draft, writer: &Writer) -> Result<File> {
+    // Not fs::copy: the copy must not inherit a read-only mode.
+    let mut from = std::fs::File::open(source).map_err(|e| Error::io(source, "reading", e))?;
+    let to = std::fs::OpenOptions::new().write(true).truncate(true).open(&draft.temporary);
+    to.and_then(|mut to| std::io::copy(&mut from, &mut to)).map_err(|e| Error::io(target, "writing", e))?;
+    File::open_rw(&draft.temporary).map_err(|e| writer.failed(e))
 }
 
 fn add(place: &Place, file: &File, writer: &Writer, additions: &Additions) -> Result<()> {
@@ -81,9 +105,7 @@ fn add_columns(place: &Place, file: &File, writer: &Writer, columns: &[(String, 
     for (name, column) in columns {
         expect_length(&format!("obs column \"{name}\""), n, column.len())?;
     }
-    let current = file.group("obs").ok().filter(|group| {
-        encoding(group) == "dataframe" && text_attr(group, "encoding-version").as_deref() == Some("0.2.0")
-    });
+    let current = file.group("obs").ok().filter(|_| legacy::is_current_table(file, "obs"));
     let Some(group) = current else {
         // An older table cannot hold columns of today's kinds: write it anew as a whole.
         let mut table = read_obs(place, file)?;
@@ -105,7 +127,7 @@ fn add_columns(place: &Place, file: &File, writer: &Writer, columns: &[(String, 
 }
 
 fn read_obs(place: &Place, file: &File) -> Result<Table> {
-    Reader { place: place.clone(), skipped: Vec::new() }.table(file, "obs")
+    Reader::new(place).table(file, "obs")
 }
 
 fn n_rows(place: &Place, file: &File) -> Result<usize> {

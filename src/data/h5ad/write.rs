@@ -1,7 +1,7 @@
 //! Writing: every element with the encoding that anndata 0.10 and later expect.
 
-use super::node::one_line;
 use crate::data::annotated::{Dataset, Entry, Value};
+use crate::data::hdf::one_line;
 use crate::data::table::CategoryKind;
 use crate::data::{Categorical, Column, Csr, Matrix, Table};
 use crate::error::{Error, Result};

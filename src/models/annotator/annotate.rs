@@ -1,14 +1,16 @@
 //! A trained run and a query file to labels, probabilities, densities and p-values.
 
 use super::cells::Query;
+use super::input;
 use super::model::FeatureModel;
 use super::profile::Settings;
 use super::train::{CALIBRATION_LOG_PX, QUERY, QueryAtHand, load_network, names_are_unique};
 use crate::analysis::conformal::Conformal;
 use crate::data::annotated::{Entry, Value};
-use crate::data::h5ad::{self, Additions};
+use crate::data::genes::{GeneReport, MIN_OVERLAP};
+use crate::data::h5ad::Additions;
 use crate::data::select::{self, Condition};
-use crate::data::{Categorical, Column, Dense, Matrix};
+use crate::data::{Categorical, Column, Dense, Matrix, results};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::models::ebm::evaluate::{self, Readings};
@@ -37,6 +39,8 @@ pub struct AnnotateOptions {
     pub fpr: f64,
     /// Layer in place of the one that was used in training.
     pub layer: Option<String>,
+    /// Share of the model's genes that the query must have.
+    pub min_gene_overlap: f64,
     /// For the record.
     pub math: String,
 }
@@ -53,6 +57,7 @@ impl AnnotateOptions {
             summary: None,
             fpr: 0.05,
             layer: None,
+            min_gene_overlap: MIN_OVERLAP,
             math: "strict".into(),
         }
     }
@@ -102,6 +107,8 @@ pub struct AnnotateSummary {
     pub model_genes: usize,
     /// Those of them that the query has.
     pub matched_genes: usize,
+    /// How they were found; absent for cells that were at hand during training.
+    pub genes: Option<GeneReport>,
     /// Share of known cells that may be called unknown.
     pub fpr: f64,
     /// log p(x) below which a cell is flagged; absent if none can be at this rate.
@@ -118,15 +125,20 @@ struct Inputs {
     empty: Vec<bool>,
     correction: Correction,
     matched: usize,
+    genes: Option<GeneReport>,
 }
 
 /// Annotates a query; writes a copy of its file with the results.
 ///
 /// # Errors
-/// `Error::Run` if the run cannot be used; as [`h5ad::read_matrix`] for the query; `Error::Usage`
+/// `Error::Run` if the run cannot be used; as [`input::read`] for the query; `Error::Usage`
 /// for a rate outside (0, 1); `Error::Io` if an output cannot be written. Outputs are written whole
 /// or not at all.
 pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn Observer) -> Result<AnnotateSummary> {
+    if !(0.0..=1.0).contains(&options.min_gene_overlap) {
+        let what = format!("--min-gene-overlap {}", options.min_gene_overlap);
+        return Err(Error::usage(what, "give a share between 0 and 1, as in 0.5"));
+    }
     if !(options.fpr > 0.0 && options.fpr < 1.0) {
         return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
     }
@@ -143,13 +155,19 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
     let network = load_network(&settings, &state, features.width(), manifest.labels.len(), device).map_err(unusable)?;
 
-    let layer = options.layer.as_deref().or(manifest.preprocessing["layer"].as_str());
-    let dataset = h5ad::read_matrix(&options.query, layer)?;
+    let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
+        (None, Some(name)) if input::has_only_x(&options.query)? => {
+            observer.note(&format!("no layer \"{name}\" as in training, so X is used"));
+            None
+        }
+        (asked, trained) => asked.or(trained),
+    };
+    let dataset = input::read(&options.query, layer, observer)?;
     let rows = select::rows(&dataset.obs, &options.filter, &format!("{}: obs", dataset.source))?;
     let query = Query::new(&dataset, &rows, None, manifest.preprocessing["batch_key"].as_str())?;
     names_are_unique(&dataset, observer);
     drop(dataset);
-    let inputs = inputs(&query, &state, &features, observer)?;
+    let inputs = inputs(&query, &state, &features, options.min_gene_overlap, observer)?;
     warn_of_empty(&query, &inputs, observer);
     interrupt::check("no output was written")?;
 
@@ -174,7 +192,8 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     // The small files first, under their temporary names: a place that cannot be written is found
     // before the large file takes its name.
     let csv = options.csv.as_deref().map(|path| cells.csv(path, &query.expression.cells)).transpose()?;
-    h5ad::add_to_copy(&options.query, &options.output, &additions, chosen)?;
+    let notes = results::write(&options.query, &options.output, &additions, chosen)?;
+    notes.iter().for_each(|note| observer.note(note));
     if let Some(csv) = csv {
         csv.finish()?;
     }
@@ -198,7 +217,13 @@ fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {
     ));
 }
 
-fn inputs(query: &Query, state: &State, features: &FeatureModel, observer: &mut dyn Observer) -> Result<Inputs> {
+fn inputs(
+    query: &Query,
+    state: &State,
+    features: &FeatureModel,
+    min_overlap: f64,
+    observer: &mut dyn Observer,
+) -> Result<Inputs> {
     let n = query.expression.x.n_rows();
     let known: Option<QueryAtHand> = serde_json::from_value(state.json["query"].clone()).ok();
     if let Some(known) = known
@@ -210,21 +235,28 @@ fn inputs(query: &Query, state: &State, features: &FeatureModel, observer: &mut 
         known.empty.iter().filter(|&&row| row < n).for_each(|&row| empty[row] = true);
         observer
             .note("these cells were at hand during training: their features were prepared together with the reference");
-        return Ok(Inputs { x, empty, correction: Correction::Joint, matched: features.genes.len() });
+        return Ok(Inputs { x, empty, correction: Correction::Joint, matched: features.genes.len(), genes: None });
     }
     let mut warnings = Vec::new();
-    let projected = features.project(query, &mut |w| warnings.push(w.to_owned()));
+    let projected = features.project(query, min_overlap, &mut |w| warnings.push(w.to_owned()));
     warnings.iter().for_each(|w| observer.warn(w));
     let projected = projected?;
     projected.note.iter().for_each(|note| observer.note(note));
     let correction = if projected.corrected { Correction::ReferenceMapping } else { Correction::Uncorrected };
     observer.note(&format!(
-        "these cells were not at hand during training: projected with {} of {} genes, {}",
+        "these cells were not at hand during training: projected with {} of {} genes (by {}), {}",
         projected.genes.matched,
         features.genes.len(),
+        projected.genes.how,
         correction.name()
     ));
-    Ok(Inputs { x: projected.x, empty: projected.empty, correction, matched: projected.genes.matched })
+    Ok(Inputs {
+        x: projected.x,
+        empty: projected.empty,
+        correction,
+        matched: projected.genes.matched,
+        genes: Some(projected.genes.report()),
+    })
 }
 
 /// The held-out reference cells' scores.
@@ -343,6 +375,7 @@ fn summary(
         correction: inputs.correction,
         model_genes: folder.manifest().genes.len(),
         matched_genes: inputs.matched,
+        genes: inputs.genes.clone(),
         fpr: options.fpr,
         threshold: Some(calibration.threshold).filter(|t| t.is_finite()),
         calibration_cells: calibration.log_px.as_ref().map_or(0, Conformal::cells),
@@ -360,7 +393,11 @@ fn provenance(
 ) -> Value {
     let manifest = folder.manifest();
     let count = |n: usize| Value::Int(n as i64);
-    let genes = Value::dict().with("model", count(summary.model_genes)).with("matched", count(summary.matched_genes));
+    let mut genes =
+        Value::dict().with("model", count(summary.model_genes)).with("matched", count(summary.matched_genes));
+    if let Some(found) = &summary.genes {
+        genes = genes.with("matched_by", found.matched_by.clone()).with("merged", count(found.merged));
+    }
     let mut calibration = Value::dict()
         .with("method", "conformal p-value of log p(x) against held-out reference cells")
         .with("reference_cells", count(summary.calibration_cells))

@@ -11,6 +11,7 @@ use super::model::FeatureModel;
 use crate::analysis::harmony::{BatchVariable, Harmony, HarmonyConfig, harmonize};
 use crate::analysis::pca::{DenseRows, Pca};
 use crate::data::Csr;
+use crate::data::check::Content;
 use crate::data::genes::{GeneMatch, shared_genes};
 use crate::data::preprocess::{ScaleParams, Scaling, Target, clams_genes, log1p, normalize_total};
 use crate::error::{Error, Result};
@@ -171,14 +172,14 @@ pub fn fit(
                     of_query.how
                 ));
             }
-            merged(&of_reference, &ours.place, warn);
-            merged(&of_query, place, warn);
+            merged(&of_reference, &ours.place, &report.reference_holds, warn)?;
+            merged(&of_query, place, report.query_holds.as_deref().unwrap_or_default(), warn)?;
             (genes, of_reference.apply(&input.x)?, Some(of_query.apply(&theirs.x)?))
         }
         None => {
             let (genes, of_reference, _) = shared_genes(&ours.var, &ours.var, &ours.place)?;
             report.reference_genes = genes.len();
-            merged(&of_reference, &ours.place, warn);
+            merged(&of_reference, &ours.place, &report.reference_holds, warn)?;
             (genes, of_reference.apply(&input.x)?, None)
         }
     };
@@ -272,11 +273,13 @@ fn distinct_genes(names: &[String]) -> usize {
     names.iter().map(|name| name.to_uppercase()).collect::<BTreeSet<_>>().len()
 }
 
-/// Says that repeated genes were added up.
-pub(super) fn merged(found: &GeneMatch, place: &str, warn: &mut dyn FnMut(&str)) {
+/// Says that repeated genes were added up; refuses to add up what are no counts (`content`).
+pub(super) fn merged(found: &GeneMatch, place: &str, content: &str, warn: &mut dyn FnMut(&str)) -> Result<()> {
+    found.require_addable(content == Content::Counts.name(), content)?;
     if found.merged > 0 {
         warn(&format!("{place}: {} genes repeat the name of another one; their values were added up", found.merged));
     }
+    Ok(())
 }
 
 /// Mean of each gene over the reference's scaled cells, for queries that lack some of the genes.

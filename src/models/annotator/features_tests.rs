@@ -96,7 +96,7 @@ fn a_model_read_back_projects_the_reference_onto_itself() {
     let model = FeatureModel::load(&state, &prepared.model.genes).unwrap();
     assert_eq!(model, prepared.model);
     let own = Query { expression: reference(90).expression, batch: None };
-    let back = model.project(&own, &mut |w| panic!("{w}")).unwrap();
+    let back = model.project(&own, 0.0, &mut |w| panic!("{w}")).unwrap();
     let worst = back.x.iter().zip(&prepared.reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     // What differs is the rounding of the model file.
     assert!(worst < 1e-3 && !back.corrected, "{worst}");
@@ -111,7 +111,7 @@ fn a_query_not_at_hand_is_mapped_onto_the_reference() {
     mapped.model.save(&mut state).unwrap();
     assert_eq!(FeatureModel::load(&state, &mapped.model.genes).unwrap(), mapped.model);
     let project = |p: &Prepared| {
-        let projected = p.model.project(&late, &mut |w| panic!("{w}")).unwrap();
+        let projected = p.model.project(&late, 0.0, &mut |w| panic!("{w}")).unwrap();
         let corrected = projected.corrected;
         (offset(&Prepared { query: Some(projected.x), ..p.clone() }), corrected)
     };
@@ -126,7 +126,7 @@ fn genes_that_a_late_query_lacks_do_not_shift_it() {
     let keep: Vec<usize> = (0..36).collect();
     own.expression.x = own.expression.x.select_cols(&keep);
     own.expression.var = own.expression.var.select_rows(&keep);
-    let back = p.model.project(&own, &mut |_| ()).unwrap();
+    let back = p.model.project(&own, 0.0, &mut |_| ()).unwrap();
     assert_eq!(back.genes.matched, 36);
     // The leading component tells types apart; losing a tenth of the genes must not turn it.
     let (mut dot, mut a2, mut b2, mut shift) = (0.0, 0.0, 0.0, 0.0);

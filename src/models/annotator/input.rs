@@ -1,13 +1,33 @@
-//! Values of a file made comparable: counts stay, log-normalised values lose their logarithm,
-//! what is no expression is refused.
+//! Files of any format read, and their values made comparable: counts stay, log-normalised values
+//! lose their logarithm, what is no expression is refused.
 
 use super::cells::Expression;
 use crate::data::check::{self, Content, Names};
-use crate::data::{Csr, Matrix};
+use crate::data::{Csr, Dataset, Matrix, source};
 use crate::error::{Error, Result};
+use crate::models::run::Observer;
+use std::path::Path;
 
 /// No `ln(1 + x)` of an abundance is larger: e^20 is half a billion.
 const LARGEST_LOG: f32 = 20.0;
+
+/// One matrix of a file with its cells and genes; says what the reader decided.
+///
+/// # Errors
+/// As [`source::open`] and [`source::read_matrix`].
+pub fn read(path: &Path, layer: Option<&str>, observer: &mut dyn Observer) -> Result<Dataset> {
+    let opened = source::open(path)?;
+    opened.notes().iter().for_each(|note| observer.note(&format!("{}: {note}", opened.name())));
+    source::read_matrix(opened.as_ref(), layer)
+}
+
+/// Whether `X` is all that a file has.
+///
+/// # Errors
+/// As [`source::open`].
+pub fn has_only_x(path: &Path) -> Result<bool> {
+    Ok(source::layer_names(source::open(path)?.as_ref()).is_empty())
+}
 
 /// Expression without logarithm.
 #[derive(Clone, Debug)]

@@ -181,14 +181,16 @@ impl FeatureModel {
     /// genes that it lacks take the reference's mean.
     ///
     /// # Errors
-    /// `Error::Data` for values that are no expression, and if no gene of the model is there.
-    pub fn project(&self, query: &Query, warn: &mut dyn FnMut(&str)) -> Result<Projected> {
+    /// `Error::Data` for values that are no expression, and if fewer of the model's genes are there
+    /// than the share `min_overlap`.
+    pub fn project(&self, query: &Query, min_overlap: f64, warn: &mut dyn FnMut(&str)) -> Result<Projected> {
         let batch = query.batch.as_deref();
         let query = &query.expression;
         let input = input::linear(query)?;
         let genes = GeneMatch::find(&self.genes, &query.var, &query.place)?;
-        genes.warning().iter().for_each(|w| warn(w));
-        merged(&genes, &query.place, warn);
+        genes.require_overlap(min_overlap)?;
+        genes.warning().iter().chain(&genes.species_warning(&self.genes, &query.var)).for_each(|w| warn(w));
+        merged(&genes, &query.place, &input.content, warn)?;
         let mut missing = genes.missing.iter().peekable();
         // `missing` is in the model's order.
         let there: Vec<bool> = self.genes.iter().map(|gene| missing.next_if_eq(&gene).is_none()).collect();

@@ -1,6 +1,7 @@
 //! What a training run is asked for, and what it reports.
 
 use super::profile::{Profile, Settings};
+use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::models::ebm::{Model, Select};
 use serde::Serialize;
@@ -12,13 +13,13 @@ use std::path::PathBuf;
 pub struct TrainOptions {
     /// Which model.
     pub model: Model,
-    /// Labelled h5ad file.
+    /// File with labels: h5ad, loom, or a table with a column of labels.
     pub reference: PathBuf,
     /// Column of obs with the labels.
     pub label_key: String,
     /// Column of obs with the batches, in the reference and, if it has one, in the query.
     pub batch_key: Option<String>,
-    /// h5ad file to annotate later; its features, never its labels, take part in the preparation.
+    /// File to annotate later; its features, never its labels, take part in the preparation.
     pub query: Option<PathBuf>,
     /// Which cells of the reference file are the reference.
     pub filter: Vec<Condition>,
@@ -29,6 +30,8 @@ pub struct TrainOptions {
     pub hold_out: Vec<String>,
     /// Layer to use in place of X, in both files.
     pub layer: Option<String>,
+    /// Share of the reference's genes that the query must have.
+    pub min_gene_overlap: f64,
     /// Run folder to write.
     pub out: PathBuf,
     /// In place of the profile's number of epochs.
@@ -64,6 +67,7 @@ impl TrainOptions {
             query_filter: Vec::new(),
             hold_out: Vec::new(),
             layer: None,
+            min_gene_overlap: MIN_OVERLAP,
             out: out.into(),
             epochs: None,
             seed: 0,

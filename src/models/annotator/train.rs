@@ -2,11 +2,13 @@
 
 use super::cells::{Query, Reference, ReferenceRules, query_rows_beside};
 use super::features::{self, FeatureReport, Prepared};
+use super::input;
 use super::options::{TrainOptions, TrainSummary};
 use super::profile::Settings;
+use crate::data::Dataset;
 use crate::data::batches::{Split, stratified_split};
+use crate::data::genes::GeneMatch;
 use crate::data::select::{self, Condition};
-use crate::data::{Dataset, h5ad};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::models::ebm::evaluate::{self, Figures};
@@ -35,7 +37,7 @@ pub fn train(options: &TrainOptions, device: &Device, observer: &mut dyn Observe
     let inputs = Inputs::read(options, observer)?;
     interrupt::check("nothing was written")?;
     let split = stratified_split(&inputs.reference.y, inputs.settings.split, inputs.settings.split_seed);
-    let features = inputs.features(&split, observer)?;
+    let features = inputs.features(&split, options.min_gene_overlap, observer)?;
     interrupt::check("nothing was written")?;
     Run { options, inputs, split, prepared: features, device }.run(observer)
 }
@@ -51,7 +53,7 @@ impl Inputs {
     fn read(options: &TrainOptions, observer: &mut dyn Observer) -> Result<Inputs> {
         let layer = options.layer.as_deref();
         let batch_key = options.batch_key.as_deref();
-        let dataset = h5ad::read_matrix(&options.reference, layer)?;
+        let dataset = input::read(&options.reference, layer, observer)?;
         let rules = ReferenceRules {
             label_key: &options.label_key,
             batch_key,
@@ -73,7 +75,7 @@ impl Inputs {
                 Some(Query::new(&dataset, &rows, None, batch_key)?)
             }
             Some(path) => {
-                let dataset = h5ad::read_matrix(path, layer)?;
+                let dataset = input::read(path, layer, observer)?;
                 names_are_unique(&dataset, observer);
                 let rows = select::rows(&dataset.obs, &options.query_filter, &format!("{}: obs", dataset.source))?;
                 Some(Query::new(&dataset, &rows, None, batch_key)?)
@@ -107,7 +109,7 @@ impl Inputs {
         Ok(Inputs { reference, query, settings })
     }
 
-    fn features(&self, split: &Split, observer: &mut dyn Observer) -> Result<Prepared> {
+    fn features(&self, split: &Split, min_overlap: f64, observer: &mut dyn Observer) -> Result<Prepared> {
         let n = self.reference.y.len();
         let n_query = self.query.as_ref().map_or(0, |q| q.expression.x.n_rows());
         observer.note(&format!(
@@ -116,6 +118,10 @@ impl Inputs {
             self.reference.classes.len(),
             if self.query.is_some() { format!("{n_query} cells") } else { "none".into() },
         ));
+        if let Some(Query { expression, .. }) = &self.query {
+            let found = GeneMatch::find(&self.reference.expression.var.index, &expression.var, &expression.place)?;
+            found.require_overlap(min_overlap)?;
+        }
         observer.begin(0, "preparing features");
         let mut warnings = Vec::new();
         let result =

@@ -1,20 +1,35 @@
-//! Single nodes of the file: opening, attributes, strings, numbers, and errors that name the place.
+//! Single nodes of an HDF5 file: opening, attributes, strings, numbers, and errors that name the
+//! place. What every reader of an HDF5 format stands on.
+//!
+//! May use: `error`, the HDF5 library. Sizes that a file declares are compared with the bytes that
+//! it has before anything is allocated, so that a damaged file ends in an error, not in a lack of
+//! memory.
+#![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// No filter makes more than about a thousand bytes of one (deflate: 1032).
+const MOST_BYTES_OF_ONE: u64 = 1100;
+/// Declared sizes up to this are taken as they are.
+const SMALL: u64 = 1 << 20;
 
 /// The file that errors speak of.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     path: PathBuf,
 }
 
+/// What to do about a file that contradicts itself.
+pub(crate) const DAMAGED: &str = "the file may be damaged, copy or write it again";
+
 /// What a dataset's elements are, as far as reading differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Elements {
+pub(crate) enum Elements {
     Int,
     Float32,
     Float64,
@@ -24,26 +39,26 @@ pub(super) enum Elements {
 }
 
 impl Place {
-    pub(super) fn new(path: &Path) -> Place {
+    pub(crate) fn new(path: &Path) -> Place {
         Place { path: path.to_owned() }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file's name for messages about its content.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |n| n.to_string_lossy().into_owned())
     }
 
     /// An error about what stands at `node`.
-    pub(super) fn wrong(&self, node: &str, what: impl std::fmt::Display, fix: &str) -> Error {
+    pub(crate) fn wrong(&self, node: &str, what: impl std::fmt::Display, fix: &str) -> Error {
         Error::format(&self.path, format!("{node}: {what}"), fix)
     }
 
     /// What HDF5 said while reading `node`.
-    pub(super) fn unreadable(&self, node: &str, error: hdf5::Error) -> Error {
+    pub(crate) fn unreadable(&self, node: &str, error: hdf5::Error) -> Error {
         self.wrong(node, format!("cannot be read ({})", one_line(&error)), "the file may be damaged, copy it again")
     }
 
@@ -51,7 +66,7 @@ impl Place {
     ///
     /// # Errors
     /// `Error::Io` if it is not there; `Error::Format` if it is not HDF5, or cut short.
-    pub(super) fn open(&self) -> Result<File> {
+    pub(crate) fn open(&self) -> Result<File> {
         self.check_signature()?;
         File::open(&self.path).map_err(|error| {
             let said = one_line(&error);
@@ -104,7 +119,7 @@ impl Place {
     }
 
     /// Fails if a filter of the dataset is not built in, naming it.
-    pub(super) fn check_filters(&self, dataset: &Dataset) -> Result<()> {
+    pub(crate) fn check_filters(&self, dataset: &Dataset) -> Result<()> {
         for filter in dataset.filters() {
             if !filter.is_available() {
                 return Err(self.wrong(
@@ -118,24 +133,75 @@ impl Place {
     }
 
     /// A group below `parent`.
-    pub(super) fn group(&self, parent: &Group, name: &str) -> Result<Group> {
+    pub(crate) fn group(&self, parent: &Group, name: &str) -> Result<Group> {
         parent.group(name).map_err(|e| self.unreadable(&below(parent, name), e))
     }
 
     /// A dataset below `parent`, its filters checked.
-    pub(super) fn dataset(&self, parent: &Group, name: &str) -> Result<Dataset> {
+    pub(crate) fn dataset(&self, parent: &Group, name: &str) -> Result<Dataset> {
         let dataset = parent.dataset(name).map_err(|e| self.unreadable(&below(parent, name), e))?;
         self.check_filters(&dataset)?;
         Ok(dataset)
     }
 
     /// All elements, converted to `T` by HDF5.
-    pub(super) fn values<T: H5Type>(&self, dataset: &Dataset) -> Result<Vec<T>> {
+    pub(crate) fn values<T: H5Type>(&self, dataset: &Dataset) -> Result<Vec<T>> {
+        self.check_size::<T>(dataset)?;
         dataset.read_raw::<T>().map_err(|e| self.unreadable(&dataset.name(), e))
     }
 
+    /// The elements `span` of an array with one axis.
+    pub(crate) fn span<T: H5Type>(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<T>> {
+        self.check_size::<T>(dataset)?;
+        if dataset.ndim() != 1 || span.end > dataset.size() || span.start > span.end {
+            let what = format!("elements {} to {} of an array of shape {:?}", span.start, span.end, dataset.shape());
+            return Err(self.wrong(&dataset.name(), what, DAMAGED));
+        }
+        if span.is_empty() {
+            return Ok(Vec::new());
+        }
+        let read = dataset.read_slice_1d::<T, _>(span).map_err(|e| self.unreadable(&dataset.name(), e))?;
+        Ok(read.into_raw_vec_and_offset().0)
+    }
+
+    /// The block `rows` x `columns` of an array with two axes, row-major.
+    pub(crate) fn block(&self, dataset: &Dataset, rows: Range<usize>, columns: Range<usize>) -> Result<Vec<f32>> {
+        self.check_size::<f32>(dataset)?;
+        let shape = dataset.shape();
+        if shape.len() != 2 || rows.end > shape[0] || columns.end > shape[1] {
+            let what = format!("rows to {} and columns to {} of an array of shape {shape:?}", rows.end, columns.end);
+            return Err(self.wrong(&dataset.name(), what, DAMAGED));
+        }
+        if rows.is_empty() || columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        if elements(dataset) == Elements::Bool {
+            let read = dataset.read_slice_2d::<bool, _>((rows, columns));
+            let read = read.map_err(|e| self.unreadable(&dataset.name(), e))?;
+            return Ok(read.iter().map(|&b| f32::from(u8::from(b))).collect());
+        }
+        let read = dataset.read_slice_2d::<f32, _>((rows, columns));
+        let read = read.map_err(|e| self.unreadable(&dataset.name(), e))?;
+        Ok(read.into_raw_vec_and_offset().0)
+    }
+
+    /// Fails if the dataset declares more elements than its bytes can hold.
+    pub(crate) fn check_size<T: H5Type>(&self, dataset: &Dataset) -> Result<()> {
+        let shape = dataset.shape();
+        let each = dataset.dtype().map_or(1, |d| d.size()).max(size_of::<T>()).max(1) as u64;
+        let declared = shape.iter().try_fold(each, |total, &n| total.checked_mul(n as u64));
+        let stored = dataset.storage_size();
+        let length = std::fs::metadata(&self.path).map_or(u64::MAX, |m| m.len());
+        let limit = stored.min(length).saturating_mul(MOST_BYTES_OF_ONE).max(SMALL);
+        if declared.is_some_and(|bytes| bytes <= limit) && (stored <= length || stored <= SMALL) {
+            return Ok(());
+        }
+        let what = format!("declares an array of shape {shape:?} but holds {} bytes", stored.min(length));
+        Err(self.wrong(&dataset.name(), what, DAMAGED))
+    }
+
     /// All elements as f32; booleans become 0 and 1.
-    pub(super) fn floats(&self, dataset: &Dataset) -> Result<Vec<f32>> {
+    pub(crate) fn floats(&self, dataset: &Dataset) -> Result<Vec<f32>> {
         if elements(dataset) == Elements::Bool {
             return Ok(self.values::<bool>(dataset)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
         }
@@ -143,25 +209,26 @@ impl Place {
     }
 
     /// All elements as text.
-    pub(super) fn texts(&self, dataset: &Container) -> Result<Vec<String>> {
+    pub(crate) fn texts(&self, dataset: &Dataset) -> Result<Vec<String>> {
+        self.check_size::<u8>(dataset)?;
         read_texts(dataset).map_err(|e| self.unreadable(&dataset.name(), e))
     }
 }
 
 /// Members of a group in stored order.
-pub(super) fn members(group: &Group) -> Vec<String> {
+pub(crate) fn members(group: &Group) -> Vec<String> {
     group.member_names().unwrap_or_default()
 }
 
-pub(super) fn is_group(parent: &Group, name: &str) -> bool {
+pub(crate) fn is_group(parent: &Group, name: &str) -> bool {
     parent.loc_type_by_name(name).is_ok_and(|kind| kind == LocationType::Group)
 }
 
-pub(super) fn below(parent: &Group, name: &str) -> String {
+pub(crate) fn below(parent: &Group, name: &str) -> String {
     format!("{}/{name}", parent.name().trim_end_matches('/'))
 }
 
-pub(super) fn elements(dataset: &Container) -> Elements {
+pub(crate) fn elements(dataset: &Container) -> Elements {
     match dataset.dtype().and_then(|d| d.to_descriptor()) {
         Ok(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => Elements::Int,
         Ok(TypeDescriptor::Float(FloatSize::U8)) => Elements::Float64,
@@ -177,15 +244,33 @@ pub(super) fn elements(dataset: &Container) -> Elements {
     }
 }
 
+/// Whether HDF5 can turn the elements into f32 (numbers of any kind; booleans are made so here).
+pub(crate) fn is_numeric(dataset: &Container) -> bool {
+    elements(dataset) == Elements::Bool || dataset.dtype().is_ok_and(|d| d.conv_to::<f32>().is_some())
+}
+
+/// Whether the elements are records.
+pub(crate) fn is_compound(dataset: &Container) -> bool {
+    matches!(dataset.dtype().and_then(|d| d.to_descriptor()), Ok(TypeDescriptor::Compound(_)))
+}
+
+/// The element type in numpy's words, as far as there is one.
+pub(crate) fn dtype_name(dataset: &Container) -> String {
+    match dataset.dtype().and_then(|d| d.to_descriptor()) {
+        Ok(kind) => kind.to_string(),
+        Err(_) => "unknown".into(),
+    }
+}
+
 /// A text attribute, if it is there and is one text.
-pub(super) fn text_attr(node: &Location, name: &str) -> Option<String> {
+pub(crate) fn text_attr(node: &Location, name: &str) -> Option<String> {
     let attribute = node.attr(name).ok()?;
     let mut texts = read_texts(&attribute).ok()?;
     (texts.len() == 1).then(|| texts.remove(0))
 }
 
 /// A list of texts, if it is there.
-pub(super) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
+pub(crate) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
     let attribute = node.attr(name).ok()?;
     if attribute.size() == 0 {
         return Some(Vec::new()); // an empty list is stored as an empty array of numbers
@@ -194,18 +279,18 @@ pub(super) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
 }
 
 /// A true/false attribute; false where it is absent.
-pub(super) fn bool_attr(node: &Location, name: &str) -> bool {
+pub(crate) fn bool_attr(node: &Location, name: &str) -> bool {
     let Ok(attribute) = node.attr(name) else { return false };
     attribute.read_scalar::<bool>().or_else(|_| attribute.read_scalar::<i8>().map(|v| v != 0)).unwrap_or(false)
 }
 
 /// `encoding-type`, empty where there is none (files before 0.7.? and other writers).
-pub(super) fn encoding(node: &Location) -> String {
+pub(crate) fn encoding(node: &Location) -> String {
     text_attr(node, "encoding-type").unwrap_or_default()
 }
 
 /// What HDF5 said, on one line; of a failed system call only its message.
-pub(super) fn one_line(error: &hdf5::Error) -> String {
+pub(crate) fn one_line(error: &hdf5::Error) -> String {
     let text = error.to_string().replace('\n', " ");
     let call = text.find(": time = ").map(|end| &text[..end]);
     let message = text.split("error message = '").nth(1).and_then(|rest| rest.split('\'').next());
