@@ -80,7 +80,7 @@ fn work(folder: &Path, keep: bool, session: &mut Session) -> Result<()> {
     session.progress.note(&annotate_command::text(&summary));
 
     show(session, "evaluate annotated.h5ad --truth cell_type");
-    let evaluation = evaluate::evaluate(&annotated, "cell_type", &[])?;
+    let evaluation = evaluate::evaluate(&annotated, "cell_type", None, &[])?;
     if session.common.json {
         return output::print_json(&json!({
             "train": output::to_json(&trained)?,

@@ -2,6 +2,7 @@
 
 use super::{Session, output};
 use crate::analysis::evaluation::{Annotations, Evaluation};
+use crate::data::label_map::LabelMap;
 use crate::data::select::{self, Condition};
 use crate::data::{Column, Table, Value, h5ad};
 use crate::error::{Error, Result};
@@ -19,13 +20,16 @@ pub struct Args {
     /// Column of obs with the true labels
     #[arg(long, value_name = "COL")]
     truth: String,
+    /// CSV with new names for the true labels, from,to per line
+    #[arg(long, value_name = "FILE")]
+    label_map: Option<PathBuf>,
     /// Only cells with this value in this column; repeat for more
     #[arg(long = "where", value_name = "COL=VALUE")]
     conditions: Vec<Condition>,
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
-    let evaluation = evaluate(&args.file, &args.truth, &args.conditions)?;
+    let evaluation = evaluate(&args.file, &args.truth, args.label_map.as_deref(), &args.conditions)?;
     if session.common.json {
         return output::print_json(&output::to_json(&evaluation)?);
     }
@@ -33,9 +37,12 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
 }
 
 /// Judges the annotations of the cells that fulfil the conditions.
-pub fn evaluate(file: &Path, truth: &str, conditions: &[Condition]) -> Result<Evaluation> {
-    let notes = h5ad::read_notes(file)?;
+pub fn evaluate(file: &Path, truth: &str, map: Option<&Path>, conditions: &[Condition]) -> Result<Evaluation> {
+    let mut notes = h5ad::read_notes(file)?;
     let place = format!("{}: obs", notes.source);
+    if let Some(map) = map {
+        LabelMap::read(map)?.apply(&mut notes.obs, truth, &place)?;
+    }
     let rows = select::rows(&notes.obs, conditions, &place)?;
     let obs = notes.obs.select_rows(&rows);
     let known = known_types(&notes.uns, &notes.source)?;

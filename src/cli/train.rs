@@ -29,6 +29,9 @@ pub struct Args {
     /// Column of obs with the labels
     #[arg(long, value_name = "COL")]
     label_key: String,
+    /// CSV with new names for labels, from,to per line; an empty second entry takes the label away
+    #[arg(long, value_name = "FILE")]
+    label_map: Option<PathBuf>,
     /// Column of obs with the batches to level
     #[arg(long, value_name = "COL")]
     batch_key: Option<String>,
@@ -97,6 +100,7 @@ impl Args {
             query_filter: self.query_where.clone(),
             hold_out: self.hold_out.clone(),
             layer: self.layer.clone(),
+            label_map: self.label_map.clone(),
             min_gene_overlap: self.min_gene_overlap,
             epochs: self.epochs.map(|n| n as usize),
             seed: session.common.seed,

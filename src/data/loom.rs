@@ -11,7 +11,7 @@ use super::matrix::{Dense, Matrix};
 use super::overview::Extra;
 use super::source::{Source, Stored, Which, check_rows};
 use super::table::{Column, Table};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use hdf5::{File, Group};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -227,7 +227,7 @@ impl Attributes<'_> {
             table.index = (0..n).map(|i| format!("{what}_{i}")).collect();
         }
         if table.n_rows() != n {
-            return Err(Error::data(part, format!("the names of the {what}s cannot be read"), DAMAGED));
+            return Err(self.place.wrong(part, format!("the names of the {what}s cannot be read"), DAMAGED));
         }
         Ok((table, entries))
     }

@@ -19,6 +19,7 @@ pub mod format;
 pub mod genes;
 pub mod h5ad;
 mod hdf;
+pub mod label_map;
 pub mod labels;
 mod lines;
 pub mod loom;

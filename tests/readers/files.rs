@@ -1,10 +1,9 @@
 //! Files for the tests.
 
 use cytograd::data::{Categorical, Column, Csr, Dataset, Matrix, Table};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
-use tempfile::TempDir;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// One test at a time: a python started by another test would inherit our open, locked files.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -24,11 +23,17 @@ pub fn python(script: &str, arguments: &[&str]) -> bool {
     true
 }
 
-/// A folder with the data set of `write_files.py` in every encoding; `None` without python.
-pub fn every_encoding() -> Option<TempDir> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().to_str().expect("text").to_owned();
-    python(include_str!("write_files.py"), &[&path]).then_some(folder)
+/// A folder with the data set of `write_files.py` in every encoding, written once; `None` without
+/// python.
+pub fn every_encoding() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let write = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("every_encoding");
+        let _ = std::fs::remove_dir_all(&folder); // of an earlier run
+        std::fs::create_dir_all(&folder).expect("a folder");
+        python(include_str!("write_files.py"), &[folder.to_str().expect("text")]).then_some(folder)
+    };
+    FOLDER.get_or_init(write).as_deref()
 }
 
 pub fn texts(values: &[&str]) -> Vec<String> {

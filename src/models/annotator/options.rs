@@ -30,6 +30,8 @@ pub struct TrainOptions {
     pub hold_out: Vec<String>,
     /// Layer to use in place of X, in both files.
     pub layer: Option<String>,
+    /// List of new names for the labels.
+    pub label_map: Option<PathBuf>,
     /// Share of the reference's genes that the query must have.
     pub min_gene_overlap: f64,
     /// Run folder to write.
@@ -67,6 +69,7 @@ impl TrainOptions {
             query_filter: Vec::new(),
             hold_out: Vec::new(),
             layer: None,
+            label_map: None,
             min_gene_overlap: MIN_OVERLAP,
             out: out.into(),
             epochs: None,

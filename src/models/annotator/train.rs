@@ -8,6 +8,7 @@ use super::profile::Settings;
 use crate::data::Dataset;
 use crate::data::batches::{Split, stratified_split};
 use crate::data::genes::GeneMatch;
+use crate::data::label_map::LabelMap;
 use crate::data::select::{self, Condition};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -53,7 +54,11 @@ impl Inputs {
     fn read(options: &TrainOptions, observer: &mut dyn Observer) -> Result<Inputs> {
         let layer = options.layer.as_deref();
         let batch_key = options.batch_key.as_deref();
-        let dataset = input::read(&options.reference, layer, observer)?;
+        let mut dataset = input::read(&options.reference, layer, observer)?;
+        if let Some(path) = &options.label_map {
+            let place = format!("{}: obs", dataset.source);
+            LabelMap::read(path)?.apply(&mut dataset.obs, &options.label_key, &place)?;
+        }
         let rules = ReferenceRules {
             label_key: &options.label_key,
             batch_key,

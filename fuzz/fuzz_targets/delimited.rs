@@ -1,0 +1,4 @@
+//! A table as text, packed or not.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cytograd_fuzz::read(&cytograd_fuzz::file("delimited", bytes)));

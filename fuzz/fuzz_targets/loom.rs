@@ -1,0 +1,4 @@
+//! A loom file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cytograd_fuzz::read(&cytograd_fuzz::file("loom", bytes)));

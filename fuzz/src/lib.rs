@@ -1,0 +1,36 @@
+//! What the fuzz targets share: bytes as a file, and everything that can be asked of it.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+thread_local! {
+    /// A folder in memory, where the machine has one.
+    static FOLDER: OnceCell<tempfile::TempDir> = const { OnceCell::new() };
+}
+
+/// Puts `bytes` under `name` into the scratch folder.
+pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    FOLDER.with(|cell| {
+        let folder = cell.get_or_init(|| {
+            tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a scratch folder")
+        });
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    })
+}
+
+/// Opens the file and reads all of it; what it says must hang together.
+pub fn read(path: &Path) {
+    let Ok(source) = cytograd::data::open(path) else { return };
+    let n = source.obs().n_rows();
+    for stored in source.matrices() {
+        if let Ok(matrix) = source.rows(&stored.which, n / 2..n) {
+            assert_eq!((matrix.n_rows(), matrix.n_cols()), (n - n / 2, stored.n_cols));
+        }
+    }
+    if let Ok(data) = source.dataset() {
+        assert_eq!((data.x.n_rows(), data.x.n_cols()), (data.obs.n_rows(), data.var.n_rows()));
+        assert_eq!(data.x.row_sums().len(), n);
+    }
+}
