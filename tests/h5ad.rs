@@ -352,7 +352,7 @@ fn a_missing_matrix_or_layer_lists_what_there_is() {
     hdf5::File::open_rw(&path).unwrap().unlink("X").unwrap();
     assert!(
         said(&path, None)
-            .ends_with("no matrix X in the file; choose one of its layers with --layer: \"counts\", \"dense\"")
+            .ends_with("no matrix X in the file; choose another matrix with --layer: \"counts\", \"dense\", \"raw\"")
     );
     assert_eq!(h5ad::read_matrix(&path, Some("counts")).unwrap().n_obs(), 5);
 }
