@@ -1,7 +1,7 @@
 //! Strips of a Gaussian of one scale with weights of one, the common case: K is f, and both its sums
 //! come from one pass.
 
-use super::strip::{STRIDE, Strip, row_sums};
+use super::strip::{Marks, STRIDE, Strip, in_lanes, row_sums};
 use super::values::{add_total, halved};
 use crate::cpu::lanes::{Four, Lanes, dispatch};
 use crate::kernel::mmd::*;
@@ -37,15 +37,19 @@ unsafe fn with<V: Lanes, const N: usize>(
         let norms = &strip.y.norms[strip.columns.start..][..columns];
         // SAFETY: a row of whole vectors and as many norms.
         let far = unsafe { squares::<V>(row, strip.x.norms[i], norms) };
-        let zeros = !far && strip.near_pairs(i, row);
-        let skips = strip.pairs.skipped(i, strip.columns.start).is_some_and(|j| j < columns);
-        if zeros || skips {
-            let row = row.as_chunks_mut::<LANES>().0;
-            row_sums(strip, first + r, row, zeros, &mut out[r..=r], sum_f.get_mut(r));
-            continue;
+        let mut zeros = !far && strip.near_pairs(i, row);
+        let g = strip.pairs.gamma[0];
+        if let Some(j) = strip.pairs.skipped(i, strip.columns.start).filter(|&j| j < columns) {
+            if !(g > 0.0) {
+                row_sums(strip, first + r, row.as_chunks_mut().0, zeros, &mut out[r..=r], sum_f.get_mut(r));
+                continue;
+            }
+            // K = f = +0 without further ado.
+            row[j] = f32::INFINITY;
+            strip.zero[j / LANES] &= !(1 << (j % LANES));
+            zeros &= strip.zero != Marks::default();
         }
         let slot = (first + r) % LANES;
-        let g = strip.pairs.gamma[0];
         // SAFETY: whole vectors, and a slot for each column where there are slots.
         let total = unsafe {
             if strip.slots.is_empty() {
@@ -55,9 +59,14 @@ unsafe fn with<V: Lanes, const N: usize>(
             }
         };
         add_total(total, begins, &mut out[r]);
-        if let Some(sum_f) = sum_f.get_mut(r) {
-            add_total(total, begins, sum_f);
-        }
+        let Some(sum_f) = sum_f.get_mut(r) else { continue };
+        let total = if zeros {
+            strip.clear_shared(row.as_chunks_mut().0);
+            in_lanes(row, &[])
+        } else {
+            total
+        };
+        add_total(total, begins, sum_f);
     }
 }
 

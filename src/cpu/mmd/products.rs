@@ -3,7 +3,7 @@
 
 use super::Pairs;
 use super::points::Points;
-use super::strip::{self, STRIDE, Strip};
+use super::strip::{self, Marks, STRIDE, Strip};
 use crate::cpu::Threads;
 use crate::cpu::gemm::Shared;
 use crate::cpu::gemm::micro::{Ahead, Table, table};
@@ -96,8 +96,8 @@ impl Job<'_> {
             slots: take(slots),
             across: take(pairs.d * CHUNK),
             across_made: false,
-            zero: [false; CHUNK],
-            zero_columns: [false; CHUNK],
+            zero: Marks::default(),
+            zero_columns: Marks::default(),
         };
         strip.slots.fill(0.0);
         let blocks = rows.len().div_ceil(self.table.max_rows(2));

@@ -10,8 +10,8 @@ use std::ops::Range;
 /// Distance of a tile's rows: no power of two, so that a column's lines spread over the cache.
 pub const STRIDE: usize = CHUNK + 16;
 
-/// Columns whose differences are taken side by side.
-const WIDE: usize = 64;
+/// A bit for each column of a chunk.
+pub type Marks = [u16; CHUNK / LANES];
 
 /// What the strips of a tile share.
 pub struct Strip<'a> {
@@ -32,9 +32,9 @@ pub struct Strip<'a> {
     pub across: &'a mut [f32],
     pub across_made: bool,
     /// Near pairs of the current row at distance 0.
-    pub zero: [bool; CHUNK],
+    pub zero: Marks,
     /// Columns that had any, where f is K elsewhere.
-    pub zero_columns: [bool; CHUNK],
+    pub zero_columns: Marks,
 }
 
 impl Strip<'_> {
@@ -75,10 +75,19 @@ impl Strip<'_> {
             turn(&self.pairs.y[self.columns.start * d..self.columns.end * d], d, self.across);
             self.across_made = true;
         }
-        self.zero = [false; CHUNK];
         let x = &self.pairs.x[row * d..(row + 1) * d];
         let norms = &self.y.norms[self.columns.start..][..CHUNK];
-        near_squares(x, self.x.norms[row], norms, self.across, s, &mut self.zero)
+        self.zero = near_squares(x, self.x.norms[row], norms, self.across, s);
+        self.zero != [0; CHUNK / LANES]
+    }
+
+    /// The pairs of the current row at distance 0 have f = +0, unlike K.
+    #[cold]
+    pub fn clear_shared(&mut self, f: &mut [Row]) {
+        clear(&self.zero, f);
+        for (column, zero) in self.zero_columns.iter_mut().zip(&self.zero) {
+            *column |= zero;
+        }
     }
 
     /// Leaves the pair out that is to be left out.
@@ -93,43 +102,38 @@ impl Strip<'_> {
 }
 
 simd_fn! {
-    fn near_squares(
-        x: &[f32],
-        norm: f32,
-        norms: &[f32],
-        across: &[f32],
-        s: &mut [f32],
-        zero: &mut [bool; CHUNK],
-    ) -> bool {
-        let mut any = false;
-        for first in (0..s.len()).step_by(WIDE) {
-            let s = &mut s[first..];
-            let near = |j: usize, s: f32| !(s > NEAR * (norm + norms[first + j]));
-            if !s.iter().take(WIDE).enumerate().any(|(j, &s)| near(j, s)) {
+    /// Squares from differences where pairs are near. Marks those that are 0.
+    fn near_squares(x: &[f32], norm: f32, norms: &[f32], across: &[f32], s: &mut [f32]) -> Marks {
+        let mut zero = [0; CHUNK / LANES];
+        let groups = s.as_chunks_mut::<LANES>().0.iter_mut().zip(norms.as_chunks::<LANES>().0);
+        for (group, (s, norms)) in groups.enumerate() {
+            let mut near = [false; LANES];
+            for l in 0..LANES {
+                near[l] = !(s[l] > NEAR * (norm + norms[l]));
+            }
+            if near == [false; LANES] {
                 continue;
             }
-            let mut squares = [0.0f32; WIDE];
+            let mut squares = [0.0f32; LANES];
             for (&x, y) in x.iter().zip(across.chunks_exact(CHUNK)) {
-                for (square, &y) in squares.iter_mut().zip(&y[first..]) {
-                    let e = x - y;
-                    *square = e.mul_add(e, *square);
+                let y = &y[group * LANES..][..LANES];
+                for l in 0..LANES {
+                    let e = x - y[l];
+                    squares[l] = e.mul_add(e, squares[l]);
                 }
             }
-            for (j, (s, &square)) in s.iter_mut().zip(&squares).enumerate() {
-                if near(j, *s) {
-                    *s = square;
-                    zero[first + j] = square == 0.0;
-                    any |= square == 0.0;
-                }
+            for l in (0..LANES).filter(|&l| near[l]) {
+                s[l] = squares[l];
+                zero[group] |= u16::from(squares[l] == 0.0) << l;
             }
         }
-        any
+        zero
     }
 }
 
 /// A sum by lanes of `fma(k, v, lane)` over some columns; `v` empty: ones.
 #[inline(always)]
-fn in_lanes(k: &[f32], v: &[f32]) -> f32 {
+pub fn in_lanes(k: &[f32], v: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (whole, rest) = k.as_chunks::<LANES>();
     if v.is_empty() {
@@ -227,10 +231,7 @@ pub fn row_sums(strip: &mut Strip, row: usize, f: &mut [Row], zeros: bool, out: 
     }
     let Some(sum_f) = sum_f else { return };
     if shares && zeros {
-        clear(&strip.zero, f);
-        for (column, zero) in strip.zero_columns.iter_mut().zip(&strip.zero) {
-            *column |= zero;
-        }
+        strip.clear_shared(f);
     }
     if !strip.x.weights.is_empty() {
         weigh(strip, i, f);
@@ -244,10 +245,10 @@ pub fn row_sums(strip: &mut Strip, row: usize, f: &mut [Row], zeros: bool, out: 
 
 /// f = +0 where told.
 #[cold]
-fn clear(zero: &[bool; CHUNK], f: &mut [Row]) {
-    for (f, zero) in f.as_flattened_mut().iter_mut().zip(zero) {
-        if *zero {
-            *f = 0.0;
+fn clear(zero: &Marks, f: &mut [Row]) {
+    for (f, zero) in f.iter_mut().zip(zero).filter(|(_, zero)| **zero != 0) {
+        for l in (0..LANES).filter(|l| zero >> l & 1 == 1) {
+            f[l] = 0.0;
         }
     }
 }
@@ -321,7 +322,7 @@ simd_fn! {
                     }
                     halved(lanes)
                 };
-                let total = if shares && strip.zero_columns[j] { by_column() } else { total };
+                let total = if shares && strip.zero_columns[group] >> (j % LANES) & 1 == 1 { by_column() } else { total };
                 add_total(total, first, &mut sum_f[j]);
             }
         }

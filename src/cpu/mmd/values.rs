@@ -83,23 +83,19 @@ pub fn values_slopes(pairs: &Pairs, s: &mut [Row], h: &mut [Row]) {
 
 /// Combines the lanes of a sum by halving.
 #[inline(always)]
-pub fn halved(mut lanes: Row) -> f32 {
-    for half in [8, 4, 2, 1] {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
-    }
-    lanes[0]
+pub fn halved(lanes: Row) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|l| lanes[l] + lanes[l + 8]);
+    let four: [f32; 4] = std::array::from_fn(|l| eight[l] + eight[l + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// The same for sixteen sums side by side.
 #[inline(always)]
 pub fn halved_rows(mut lanes: [Row; LANES]) -> Row {
     for half in [8, 4, 2, 1] {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
+        for low in 0..half {
             for l in 0..LANES {
-                low[l] += high[l];
+                lanes[low][l] += lanes[low + half][l];
             }
         }
     }
