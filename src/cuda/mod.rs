@@ -9,6 +9,7 @@ pub mod driver;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod mmd;
 pub mod norm;
 pub mod optim;
 pub mod plan;
@@ -57,6 +58,7 @@ pub static FAMILIES: &[Family] = &[
     family!(elementwise, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
+    family!(mmd, "70"),
     family!(norm, "70"),
     family!(optim, "70"),
     family!(random, "70"),

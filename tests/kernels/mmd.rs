@@ -155,6 +155,24 @@ fn near_pairs_match_reference_bits() {
     }
 }
 
+/// The numbers of coordinates that tiles are made for, chunks that several blocks share, and many
+/// points, where a block goes over all chunks.
+#[test]
+fn tiles_of_every_size_match_reference_bits() {
+    let shapes = [(70, 400, 1, 31), (140, 300, 0, 50), (90, 530, 0, 56), (130, 140, 1, 61), (2310, 300, 0, 16)];
+    for (m, n, p, d) in shapes {
+        let unit = if p == 0 { UNIT } else { 0 };
+        for kind in [Kind::Gaussian, Kind::Cubic] {
+            let params = MmdParams { flags: unit, ..params(kind, m, n, d) };
+            let (x, y, centre) = (ordinary(m * d, 1), ordinary(n * d, 2), ordinary(d, 4));
+            let (u, v) = (ordinary(m, 3), ordinary(n, 5));
+            let inputs = [&x[..], &y, &GAMMAS[4..], &centre, &u, &v].map(bits);
+            let sizes = [m, m * d, n, n * d].map(Out::Floats);
+            check(&format!("{kind:?} {m} x {n} x {d} p {p}"), &APPLY_BOTH, &params, &inputs, &sizes);
+        }
+    }
+}
+
 /// K and its gradient in binary64.
 fn oracle(kind: Kind, x: &[f64], y: &[f64], gamma: &[f64]) -> (f64, Vec<f64>) {
     let dot: f64 = x.iter().zip(y).map(|(a, b)| a * b).sum();
