@@ -18,6 +18,14 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        match self {
+            Entry::Matrix(m) => [m.n_rows(), m.n_cols()],
+            Entry::Table(t) => [t.n_rows(), t.columns.len()],
+        }
+    }
+
     fn select_rows(&self, rows: &[usize]) -> Entry {
         match self {
             Entry::Matrix(m) => Entry::Matrix(m.select_rows(rows)),

@@ -71,7 +71,9 @@ pub fn labels(obs: &Table) -> Vec<Candidate> {
 
 /// Columns that are likely batches, likeliest first.
 pub fn batches(obs: &Table) -> Vec<Candidate> {
-    find(obs, &BATCHES, obs.n_rows() / 2)
+    let mut found = find(obs, &BATCHES, obs.n_rows() / 2);
+    found.retain(|c| c.n_levels > 1);
+    found
 }
 
 fn find(obs: &Table, words: &[&str], most: usize) -> Vec<Candidate> {

@@ -77,6 +77,37 @@ pub struct GeneMatch {
     place: String,
 }
 
+/// Other names of a model's genes: the ids beside its symbols, or the reverse.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Aliases {
+    /// Where the names are from, and one name per gene, empty for none.
+    lists: Vec<(String, Vec<String>)>,
+}
+
+impl Aliases {
+    /// What the table of a reference knows of `genes`, which are names of its index.
+    pub fn of(var: &Table, genes: &[String]) -> Aliases {
+        let mut row_of: HashMap<&str, usize> = HashMap::with_capacity(var.n_rows());
+        for (row, name) in var.index.iter().enumerate() {
+            row_of.entry(name).or_insert(row);
+        }
+        let mut lists = Vec::new();
+        for (source, names) in candidates(var).into_iter().skip(1) {
+            let name = |gene: &String| row_of.get(gene.as_str()).map_or(String::new(), |&row| names[row].clone());
+            let list: Vec<String> = genes.iter().map(name).collect();
+            let kind = gene_names(&list).kind;
+            if matches!(kind, IdKind::Symbol | IdKind::Ensembl | IdKind::EnsemblVersioned) {
+                lists.push((source, list));
+            }
+        }
+        Aliases { lists }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.lists.iter().map(|(source, list)| (source.as_str(), list.as_slice()))
+    }
+}
+
 /// Share of a model's genes that a query must have, if nothing else is asked for.
 pub const MIN_OVERLAP: f64 = 0.1;
 
@@ -103,16 +134,30 @@ impl GeneMatch {
     /// # Errors
     /// `Error::Data` if no gene is shared, with examples of both sides.
     pub fn find(model: &[String], var: &Table, place: &str) -> Result<GeneMatch> {
+        GeneMatch::find_any(model, &Aliases::default(), var, place)
+    }
+
+    /// The same by any name that the model knows for its genes.
+    ///
+    /// # Errors
+    /// As [`GeneMatch::find`].
+    pub fn find_any(model: &[String], aliases: &Aliases, var: &Table, place: &str) -> Result<GeneMatch> {
         let mut best: Option<GeneMatch> = None;
-        for (source, names) in candidates(var) {
-            for rule in [Rule::Exact, Rule::NoVersion, Rule::AnyCase] {
-                let found = attempt(model, &names, rule, &source, place);
-                if best.as_ref().is_none_or(|best| found.matched > best.matched) {
-                    best = Some(found);
+        let theirs = candidates(var);
+        for (alias, keys) in std::iter::once(("", model)).chain(aliases.iter()) {
+            for (source, names) in &theirs {
+                for rule in [Rule::Exact, Rule::NoVersion, Rule::AnyCase] {
+                    if best.as_ref().is_some_and(|best| best.matched == model.len()) {
+                        break;
+                    }
+                    let mut found = attempt(model, keys, names, rule, source, place);
+                    if !alias.is_empty() {
+                        found.how += &format!(", the model's {alias}");
+                    }
+                    if best.as_ref().is_none_or(|best| found.matched > best.matched) {
+                        best = Some(found);
+                    }
                 }
-            }
-            if best.as_ref().is_some_and(|best| best.matched == model.len()) {
-                break;
             }
         }
         best.filter(|found| found.matched > 0).ok_or_else(|| nothing_shared(model, var, place))
@@ -267,10 +312,11 @@ fn nothing_shared(model: &[String], var: &Table, place: &str) -> Error {
     Error::data(place, what, fix)
 }
 
-fn attempt(model: &[String], names: &[String], rule: Rule, source: &str, place: &str) -> GeneMatch {
+/// `keys` are the names by which the model's genes are looked for, one per gene; empty for none.
+fn attempt(model: &[String], keys: &[String], names: &[String], rule: Rule, source: &str, place: &str) -> GeneMatch {
     // A model's own genes may collide under a loose rule; the first keeps the key.
     let mut at: HashMap<Cow<str>, u32> = HashMap::with_capacity(model.len());
-    for (gene, name) in model.iter().enumerate() {
+    for (gene, name) in keys.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
         at.entry(rule.key(name)).or_insert(gene as u32);
     }
     let target: Vec<u32> = names.iter().map(|name| at.get(&rule.key(name)).copied().unwrap_or(u32::MAX)).collect();
@@ -313,105 +359,14 @@ pub fn shared_genes(first: &Table, second: &Table, place: &str) -> Result<(Vec<S
     let mut seen = std::collections::HashSet::new();
     let unique: Vec<String> =
         first.index.iter().filter(|name| seen.insert(Rule::AnyCase.key(name).into_owned())).cloned().collect();
-    let both = GeneMatch::find(&unique, second, place)?;
+    let both = GeneMatch::find_any(&unique, &Aliases::of(first, &unique), second, place)?;
     let missing: std::collections::HashSet<&String> = both.missing.iter().collect();
     let names: Vec<String> = unique.iter().filter(|name| !missing.contains(name)).cloned().collect();
-    let of_first = attempt(&names, &first.index, Rule::AnyCase, "var_names", place);
-    let of_second = GeneMatch::find(&names, second, place)?;
+    let of_first = attempt(&names, &names, &first.index, Rule::AnyCase, "var_names", place);
+    let of_second = GeneMatch::find_any(&names, &Aliases::of(first, &names), second, place)?;
     Ok((names, of_first, of_second))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts(names: &[&str]) -> Vec<String> {
-        names.iter().map(|n| n.to_string()).collect()
-    }
-
-    fn find(model: &[&str], query: &[&str]) -> GeneMatch {
-        GeneMatch::find(&texts(model), &Table::new(texts(query)), "q.h5ad").unwrap()
-    }
-
-    #[test]
-    fn columns_follow_the_model_and_missing_genes_are_zero() {
-        let found = find(&["A", "B", "C"], &["C", "X", "A"]);
-        assert_eq!((found.matched, found.missing.clone(), found.how.as_str()), (2, texts(&["B"]), "var_names"));
-        let x = Csr::from_dense(1, 3, &[1., 2., 3.]).unwrap();
-        assert_eq!(found.apply(&x).unwrap().to_dense(), [3., 0., 1.]);
-        assert!(found.apply(&Csr::zeros(1, 2)).is_err());
-    }
-
-    #[test]
-    fn repeated_genes_are_added() {
-        let found = find(&["A", "B"], &["A", "B", "A"]);
-        assert_eq!((found.matched, found.merged), (2, 1));
-        assert_eq!(found.apply(&Csr::from_dense(1, 3, &[1., 2., 3.]).unwrap()).unwrap().to_dense(), [4., 2.]);
-    }
-
-    #[test]
-    fn case_and_versions_are_ignored_only_where_that_finds_more() {
-        assert_eq!(find(&["Cd3d", "Ms4a1"], &["Cd3d", "CD3D", "Ms4a1"]).merged, 0);
-        assert_eq!(find(&["CD3D", "MS4A1"], &["Cd3d", "Ms4a1"]).how, "var_names, ignoring case");
-        let found = find(&["ENSG00000141510"], &["ENSG00000141510.18", "RP11-34P13.7"]);
-        assert_eq!(found.how, "var_names, without Ensembl versions");
-        assert_eq!(without_version("RP11-34P13.7"), "RP11-34P13.7");
-    }
-
-    #[test]
-    fn another_column_is_used_where_it_matches_better() {
-        let mut var = Table::new(texts(&["TP53", "CD19"]));
-        var.set("gene_ids", Column::Str(texts(&["ENSG00000141510", "ENSG00000177455"]))).unwrap();
-        let found = GeneMatch::find(&texts(&["ENSG00000177455"]), &var, "q").unwrap();
-        assert_eq!((found.how.as_str(), found.matched), ("var[\"gene_ids\"]", 1));
-    }
-
-    #[test]
-    fn genes_of_several_genomes_lose_the_genome() {
-        let mut var = Table::new(texts(&["GRCh38_CD3D", "mm10___Cd3d", "GRCh38_ACTB"]));
-        var.set("genome", Column::Str(texts(&["GRCh38", "mm10", "GRCh38"]))).unwrap();
-        let found = GeneMatch::find(&texts(&["ACTB", "CD3D"]), &var, "q").unwrap();
-        assert_eq!((found.how.as_str(), found.matched, found.merged), ("var_names without the genome", 2, 0));
-    }
-
-    #[test]
-    fn repeats_are_added_in_counts_only() {
-        let found = find(&["A", "B"], &["A", "B", "A"]);
-        found.require_addable(true, "counts").unwrap();
-        let error = found.require_addable(false, "log1p normalised").unwrap_err().to_string();
-        assert!(error.contains("gene \"A\" occurs more than once, and log1p normalised values"), "{error}");
-        find(&["A", "B"], &["A", "B", "C", "C"]).require_addable(false, "scaled").unwrap();
-    }
-
-    #[test]
-    fn too_few_genes_are_refused_with_both_numbers() {
-        let found = find(&["A", "B", "C", "D", "E"], &["A"]);
-        found.require_overlap(0.2).unwrap();
-        let error = found.require_overlap(0.25).unwrap_err().to_string();
-        assert!(error.contains("only 1 of the model's 5 genes (20.0 %)") && error.ends_with("--min-gene-overlap"));
-        let report = found.report();
-        assert_eq!((report.file, report.matched, report.missing.len()), (1, 1, 4));
-    }
-
-    #[test]
-    fn no_shared_gene_is_an_error_and_few_are_a_warning() {
-        let error = GeneMatch::find(&texts(&["A"]), &Table::new(texts(&["X", "Y"])), "q.h5ad").unwrap_err();
-        assert!(error.to_string().starts_with("q.h5ad: shares no gene with the model"), "{error}");
-        assert_eq!(error.exit_code(), 2);
-        let found = find(&["A", "B", "C", "D", "E"], &["A", "B"]);
-        let warning = found.warning().unwrap();
-        assert!(warning.contains("only 2 of the model's 5 genes (40 %)"), "{warning}");
-        assert_eq!(find(&["A", "B"], &["A"]).warning(), None);
-    }
-
-    #[test]
-    fn shared_genes_of_two_files_merge_repeats_on_both_sides() {
-        let first = Table::new(texts(&["A", "b", "a", "C"]));
-        let second = Table::new(texts(&["B", "A", "Z"]));
-        let (names, of_first, of_second) = shared_genes(&first, &second, "q").unwrap();
-        assert_eq!(names, ["A", "b"]);
-        let x = Csr::from_dense(1, 4, &[1., 2., 4., 8.]).unwrap();
-        assert_eq!(of_first.apply(&x).unwrap().to_dense(), [5., 2.]);
-        assert_eq!(of_second.apply(&Csr::from_dense(1, 3, &[1., 2., 3.]).unwrap()).unwrap().to_dense(), [2., 1.]);
-    }
-}
+#[path = "genes_tests.rs"]
+mod tests;

@@ -145,12 +145,9 @@ impl Source for Loom {
     fn extras(&self) -> BTreeMap<String, Vec<Extra>> {
         let mut found = BTreeMap::new();
         for (part, entries) in [("obsm", &self.obsm), ("varm", &self.varm)] {
-            let width = |entry: &Entry| match entry {
-                Entry::Matrix(m) => vec![m.n_rows(), m.n_cols()],
-                Entry::Table(t) => vec![t.n_rows(), t.columns.len()],
-            };
             if !entries.is_empty() {
-                let list = entries.iter().map(|(name, e)| Extra { name: name.clone(), shape: width(e) }).collect();
+                let list =
+                    entries.iter().map(|(name, e)| Extra { name: name.clone(), shape: e.shape().to_vec() }).collect();
                 found.insert(part.to_owned(), list);
             }
         }

@@ -41,10 +41,7 @@ pub fn write(source: &Path, target: &Path, additions: &Additions, rows: Option<&
     }
     let n = dataset.n_obs();
     for (name, entry) in &additions.obsm {
-        let found = match entry {
-            super::Entry::Matrix(m) => m.n_rows(),
-            super::Entry::Table(t) => t.n_rows(),
-        };
+        let [found, _] = entry.shape();
         if found != n {
             let expected = format!("{n} rows in obsm \"{name}\"");
             return Err(Error::Shape { op: "add results", expected, found: format!("{found}") });

@@ -6,7 +6,7 @@
 //! caller to say.
 #![forbid(unsafe_code)]
 
-use super::annotated::{Dataset, Entry, missing_layer};
+use super::annotated::{Dataset, missing_layer};
 use super::format::{self, Format};
 use super::matrix::Matrix;
 use super::overview::Extra;
@@ -202,10 +202,8 @@ impl Source for Loaded {
     }
 
     fn extras(&self) -> BTreeMap<String, Vec<Extra>> {
-        let entries = self.dataset.obsm.iter().map(|(name, entry)| match entry {
-            Entry::Matrix(m) => Extra { name: name.clone(), shape: vec![m.n_rows(), m.n_cols()] },
-            Entry::Table(t) => Extra { name: name.clone(), shape: vec![t.n_rows(), t.columns.len()] },
-        });
+        let obsm = self.dataset.obsm.iter();
+        let entries = obsm.map(|(name, entry)| Extra { name: name.clone(), shape: entry.shape().to_vec() });
         let uns = self.dataset.uns.iter().map(|(name, _)| Extra { name: name.clone(), shape: vec![] });
         let parts = [("obsm".to_owned(), entries.collect::<Vec<_>>()), ("uns".to_owned(), uns.collect())];
         parts.into_iter().filter(|(_, list)| !list.is_empty()).collect()

@@ -28,7 +28,7 @@ pub fn python(script: &str, arguments: &[&str]) -> bool {
 pub fn every_encoding() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let write = || {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("every_encoding");
+        let folder = Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or("target")).join("every_encoding");
         let _ = std::fs::remove_dir_all(&folder); // of an earlier run
         std::fs::create_dir_all(&folder).expect("a folder");
         python(include_str!("write_files.py"), &[folder.to_str().expect("text")]).then_some(folder)

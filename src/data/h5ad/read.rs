@@ -183,10 +183,7 @@ impl Reader {
                     continue;
                 }
             };
-            let (n, m) = match &entry {
-                Entry::Matrix(matrix) => (matrix.n_rows(), matrix.n_cols()),
-                Entry::Table(table) => (table.n_rows(), table.columns.len()),
-            };
+            let [n, m] = entry.shape();
             self.expect_shape(&group, &name, (n, m), (rows, m))?;
             found.push((name, entry));
         }

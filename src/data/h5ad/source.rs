@@ -187,7 +187,14 @@ impl Source for H5ad {
 
     fn extras(&self) -> BTreeMap<String, Vec<Extra>> {
         let mut found = BTreeMap::new();
+        let lists = legacy::category_lists(&self.file, &self.obs, &self.var);
         for part in ["obsm", "varm", "obsp", "varp", "uns"] {
+            if self.file.link_exists(part) && !is_group(&self.file, part) {
+                let entries = legacy::entries(&self.place, &self.file, part).unwrap_or_default();
+                let names = entries.into_iter().map(|(name, entry)| Extra { name, shape: entry.shape().to_vec() });
+                found.insert(part.to_owned(), names.collect());
+                continue;
+            }
             let Ok(group) = self.file.group(part) else { continue };
             let extra = |name: String| {
                 let dense = if is_group(&group, &name) { None } else { group.dataset(&name).ok().map(|d| d.shape()) };
@@ -195,7 +202,8 @@ impl Source for H5ad {
                 let shape = dense.unwrap_or_else(|| sparse().unwrap_or_default().iter().map(|&n| n as usize).collect());
                 Extra { name, shape }
             };
-            let list: Vec<Extra> = members(&group).into_iter().map(extra).collect();
+            let list: Vec<Extra> =
+                members(&group).into_iter().filter(|n| part != "uns" || !lists.contains(n)).map(extra).collect();
             if !list.is_empty() {
                 found.insert(part.to_owned(), list);
             }

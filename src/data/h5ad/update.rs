@@ -83,10 +83,7 @@ fn add(place: &Place, file: &File, writer: &Writer, additions: &Additions) -> Re
     add_columns(place, file, writer, &additions.obs)?;
     let n_obs = n_rows(place, file)?;
     for (name, entry) in &additions.obsm {
-        let n = match entry {
-            Entry::Matrix(matrix) => matrix.n_rows(),
-            Entry::Table(table) => table.n_rows(),
-        };
+        let [n, _] = entry.shape();
         expect_length(&format!("obsm \"{name}\""), n_obs, n)?;
         let group = dict(writer, file, "obsm")?;
         forget(writer, &group, name)?;

@@ -12,7 +12,7 @@ use crate::analysis::harmony::{BatchVariable, Harmony, HarmonyConfig, harmonize}
 use crate::analysis::pca::{DenseRows, Pca};
 use crate::data::Csr;
 use crate::data::check::Content;
-use crate::data::genes::{GeneMatch, shared_genes};
+use crate::data::genes::{Aliases, GeneMatch, shared_genes};
 use crate::data::preprocess::{ScaleParams, Scaling, Target, clams_genes, log1p, normalize_total};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -246,7 +246,9 @@ pub fn fit(
         report.harmony_rounds = harmony.rounds.clone();
         report.batches = batches;
     }
+    let aliases = Aliases::of(&ours.var, &names);
     let mut model = FeatureModel::new(config, names, target, expression, &scaling, &pca, harmony.as_ref())?;
+    model.aliases = aliases;
     let corrected = harmony.map_or_else(|| pca.scores.clone(), |h| h.corrected);
     // 7. The network's scale.
     let mut values = model.to_features(&corrected);

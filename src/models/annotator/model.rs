@@ -7,7 +7,7 @@ use super::input;
 use crate::analysis::harmony::{BatchVariable, Harmony};
 use crate::analysis::mapping::ReferenceMap;
 use crate::analysis::pca::{DenseRows, Pca};
-use crate::data::genes::GeneMatch;
+use crate::data::genes::{Aliases, GeneMatch};
 use crate::data::preprocess::{ScaleParams, Scaling, log1p};
 use crate::error::{Error, Result};
 use crate::models::run::State;
@@ -21,6 +21,8 @@ pub struct FeatureModel {
     pub config: FeatureConfig,
     /// Variable genes in order, as the reference spells them.
     pub genes: Vec<String>,
+    /// What else the reference calls them.
+    pub aliases: Aliases,
     /// The total that every cell is scaled to.
     target: f64,
     /// Mean of each gene over the scaled reference cells.
@@ -61,6 +63,9 @@ struct Header {
     n_pcs: usize,
     /// Clusters, width and penalty of the reference map.
     mapping: Option<(usize, f64, f64)>,
+    /// Runs of before had none.
+    #[serde(default)]
+    aliases: Aliases,
 }
 
 const PREFIX: &str = "features.";
@@ -96,6 +101,7 @@ impl FeatureModel {
         let mut model = FeatureModel {
             config: config.clone(),
             genes,
+            aliases: Aliases::default(),
             target,
             expression: narrow(&expression),
             scaling: (narrow(&scaling.mean), narrow(&scaling.std)),
@@ -187,7 +193,7 @@ impl FeatureModel {
         let batch = query.batch.as_deref();
         let query = &query.expression;
         let input = input::linear(query)?;
-        let genes = GeneMatch::find(&self.genes, &query.var, &query.place)?;
+        let genes = GeneMatch::find_any(&self.genes, &self.aliases, &query.var, &query.place)?;
         genes.require_overlap(min_overlap)?;
         genes.warning().iter().chain(&genes.species_warning(&self.genes, &query.var)).for_each(|w| warn(w));
         merged(&genes, &query.place, &input.content, warn)?;
@@ -277,7 +283,13 @@ impl FeatureModel {
             set("map.mass", &[map.n_clusters], &narrow(&map.mass));
             set("map.sums", &[map.n_clusters, map.n_dims], &narrow(&map.sums));
         }
-        let header = Header { config: self.config.clone(), target: self.target, n_pcs: self.n_pcs, mapping };
+        let header = Header {
+            config: self.config.clone(),
+            target: self.target,
+            n_pcs: self.n_pcs,
+            mapping,
+            aliases: self.aliases.clone(),
+        };
         let value = serde_json::to_value(header).map_err(unreadable)?;
         match &mut state.json {
             serde_json::Value::Object(map) => {
@@ -311,6 +323,7 @@ impl FeatureModel {
         };
         let mut model = FeatureModel {
             genes: genes.to_vec(),
+            aliases: header.aliases,
             target: header.target,
             expression: get("expression", &[g])?,
             scaling: (get("gene_mean", &[g])?, get("gene_std", &[g])?),

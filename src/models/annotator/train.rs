@@ -7,7 +7,7 @@ use super::options::{TrainOptions, TrainSummary};
 use super::profile::Settings;
 use crate::data::Dataset;
 use crate::data::batches::{Split, stratified_split};
-use crate::data::genes::GeneMatch;
+use crate::data::genes::{Aliases, GeneMatch};
 use crate::data::label_map::LabelMap;
 use crate::data::select::{self, Condition};
 use crate::device::Device;
@@ -124,7 +124,9 @@ impl Inputs {
             if self.query.is_some() { format!("{n_query} cells") } else { "none".into() },
         ));
         if let Some(Query { expression, .. }) = &self.query {
-            let found = GeneMatch::find(&self.reference.expression.var.index, &expression.var, &expression.place)?;
+            let var = &self.reference.expression.var;
+            let aliases = Aliases::of(var, &var.index);
+            let found = GeneMatch::find_any(&var.index, &aliases, &expression.var, &expression.place)?;
             found.require_overlap(min_overlap)?;
         }
         observer.begin(0, "preparing features");
