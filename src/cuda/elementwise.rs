@@ -134,6 +134,7 @@ mod tests {
         assert_eq!(rows_and_columns(&[row]), Some((105, [[0, 1]])));
         let scalar = Layout::new(&[3, 5, 7], &[0, 0, 0], 2);
         assert_eq!(rows_and_columns(&[row, scalar]), Some((105, [[0, 1], [0, 0]])));
-        assert_eq!(rows_and_columns(&[Layout::new(&[3, 5, 7], &[1, 21, 3], 0)]), None);
+        assert_eq!(rows_and_columns(&[Layout::new(&[3, 5, 7], &[1, 21, 3], 0)]), Some((35, [[1, 3]])));
+        assert_eq!(rows_and_columns(&[Layout::new(&[3, 5, 7], &[1, 3, 15], 0)]), None);
     }
 }
