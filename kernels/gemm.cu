@@ -20,121 +20,7 @@
 // Geometry: x = tiles, columns fastest; y = parts of k; z = products (striding).
 // targets: 70 80
 // Cost: 2 m n k operations; per step of BK a block reads (BM + BN) BK elements.
-#include "epilogue.cuh"
-#include "tiles.cuh"
-
-struct Operand {
-    i32 batch[4];
-    i32 row;
-    i32 col;
-    u32 offset;
-};
-struct GemmParams {
-    u32 batch[4];
-    u32 m;
-    u32 n;
-    u32 k;
-    Operand a;
-    Operand b;
-    u32 residual;
-    u32 residual_offset;
-    Epilogue epilogue;
-};
-static_assert(sizeof(GemmParams) == 108, "kernel::gemm::GemmParams");
-
-// How an operand is copied; bits of the plan's word (src/cuda/gemm.rs): `a` in bits 0-1, `b` in 2-3.
-#define LANES_ALONG_ROWS 0u  // lanes along m (or n)
-#define LANES_ALONG_K 1u
-#define PIECES 2u  // 16 bytes at a time, along m (or n)
-
-// Index of element 0, 0 of product `b`.
-__device__ __forceinline__ i64 start(const Operand &o, const u32 *shape, u32 b) {
-    i64 at = o.offset;
-#pragma unroll
-    for (int d = 3; d >= 0; --d) {
-        if (shape[d] == 1) continue;
-        u32 rest = b / shape[d];
-        at += (i64)(b - rest * shape[d]) * o.batch[d];
-        b = rest;
-    }
-    return at;
-}
-
-// Copies steps of ROWS x BK elements of an operand into shared memory, as [k][row].
-template <int ROWS, int BK, int THREADS>
-struct Copier {
-    static constexpr int STRIDE = ROWS + 4;
-    static constexpr int K_LANES = 8;
-    static constexpr int K_ROWS = THREADS / K_LANES;
-    static constexpr int FLAT = THREADS / ROWS;
-    static constexpr int PIECE = THREADS / (ROWS / 4);
-
-    // This thread's first element of the next step.
-    const float *from;
-    i64 row_stride, k_stride;
-    // Its place in a step, and how many rows from there on exist.
-    u32 row, k;
-    i32 rows;
-    u32 mode;
-
-    __device__ __forceinline__ void begin(
-        const float *origin, i64 row_stride_, i64 k_stride_, u32 rows_, u32 mode_) {
-        row_stride = row_stride_;
-        k_stride = k_stride_;
-        mode = mode_;
-        u32 t = threadIdx.x;
-        if (mode == LANES_ALONG_K) {
-            row = t / K_LANES;
-            k = t % K_LANES;
-        } else if (mode == PIECES) {
-            row = t % (ROWS / 4) * 4;
-            k = t / (ROWS / 4);
-        } else {
-            row = t % ROWS;
-            k = t / ROWS;
-        }
-        rows = (i32)rows_ - (i32)row;
-        from = origin + row * row_stride + k * k_stride;
-    }
-
-    // EDGE: rows past `rows` and k from `depth` on do not exist. They are left as they are: what
-    // they spoil is not written, and no chain runs past the end of k.
-    template <bool EDGE>
-    __device__ __forceinline__ void step(float *tile, u32 depth) {
-        float *to = tile + k * STRIDE + row;
-        if (mode == LANES_ALONG_K) {
-#pragma unroll
-            for (int j = 0; j < BK / K_LANES; ++j) {
-                const float *at = from + j * K_LANES * k_stride;
-#pragma unroll
-                for (int i = 0; i < ROWS / K_ROWS; ++i) {
-                    if (!EDGE || (i * K_ROWS < rows && k + j * K_LANES < depth))
-                        copy_element(to + j * K_LANES * STRIDE + i * K_ROWS, at);
-                    at += K_ROWS * row_stride;
-                }
-            }
-        } else if (mode == PIECES) {
-            const float *at = from;
-#pragma unroll
-            for (int j = 0; j < (BK + PIECE - 1) / PIECE; ++j) {
-                if (PIECE * (j + 1) > BK && k + j * PIECE >= BK) break;
-                if (!EDGE)
-                    copy_piece(to + j * PIECE * STRIDE, at);
-                else if (rows > 0 && k + j * PIECE < depth)
-                    copy_part(to + j * PIECE * STRIDE, at, rows < 4 ? rows : 4);
-                at += PIECE * k_stride;
-            }
-        } else {
-            const float *at = from;
-#pragma unroll
-            for (int j = 0; j < BK / FLAT; ++j) {
-                if (!EDGE || (rows > 0 && k + j * FLAT < depth)) copy_element(to + j * FLAT * STRIDE, at);
-                at += FLAT * k_stride;
-            }
-        }
-        from += BK * k_stride;
-    }
-};
+#include "gemm.cuh"
 
 // V consecutive floats of shared memory.
 template <int V>
@@ -168,8 +54,8 @@ struct Tile {
     static constexpr int BM = WARPS_M * WM, BN = WARPS_N * WN;
     // Rows and columns of a thread come in vectors of up to 4 elements.
     static constexpr int VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4;
-    typedef Copier<BM, BK, THREADS> CopyA;
-    typedef Copier<BN, BK, THREADS> CopyB;
+    typedef Copier<BM, BK, THREADS, 4> CopyA;
+    typedef Copier<BN, BK, THREADS, 4> CopyB;
     static constexpr int STEP_A = BK * CopyA::STRIDE, STEP = STEP_A + BK * CopyB::STRIDE;
     static constexpr int TOTAL_STRIDE = BN + 4;
     // Words of shared memory; src/cuda/gemm.rs says the same.
@@ -263,14 +149,6 @@ struct Tile {
     }
 };
 
-// The epilogue of one element: the sum, its column, its index in the output.
-__device__ __forceinline__ float finished(
-    const GemmParams &p, const float *bias, const float *residual, float sum, u32 j, u64 at) {
-    if (p.epilogue.bias) sum = __fadd_rn(sum, bias[(u64)p.epilogue.bias_offset + j]);
-    if (p.residual) sum = __fadd_rn(sum, residual[p.residual_offset + at]);
-    return activate(p.epilogue, sum);
-}
-
 template <class T>
 __device__ __forceinline__ void tile_kernel(
     const GemmParams &p, const float *a, const float *b, const float *bias, const float *residual,
@@ -312,21 +190,26 @@ __device__ __forceinline__ void tile_kernel(
             }
             copies_end_group();
         };
-        for (u32 s = 0; s + 1 < T::STAGES; ++s) copy(s, s);
-        u32 slot = 0, ahead = T::STAGES - 1;
+        u32 slot = 0, ahead = 0;
         bool first = true;
         u32 total = steps + (rest != 0);
+        // Step `to_copy` is copied, and the one STAGES - 1 before it computed.
 #pragma unroll 1
-        for (u32 s = 0; s < total; ++s) {
-            copies_wait<T::STAGES - 2>();
-            __syncthreads();
-            copy(s + T::STAGES - 1, ahead);
+        for (u32 to_copy = 0; to_copy < total + T::STAGES - 1; ++to_copy) {
+            bool computes = to_copy >= T::STAGES - 1;
+            if (computes) {
+                copies_wait<T::STAGES - 2>();
+                __syncthreads();
+            }
+            copy(to_copy, ahead);
+            ahead = ahead + 1 == T::STAGES ? 0 : ahead + 1;
+            if (!computes) continue;
+            u32 s = to_copy - (T::STAGES - 1);
             if (s < steps)
                 tile.whole_step(shared + slot * T::STEP);
             else
                 tile.part_step(shared + slot * T::STEP, rest);
             slot = slot + 1 == T::STAGES ? 0 : slot + 1;
-            ahead = ahead + 1 == T::STAGES ? 0 : ahead + 1;
             if ((s + 1) % (K_CHUNK / T::BK) != 0 && s + 1 != total) continue;
             if (parted) {
                 tile.put(left + (u64)chunk++ * (T::BM * T::BN));
@@ -386,9 +269,6 @@ __device__ __forceinline__ void tile_kernel(
 
 // Rows x columns of the tile; blocks per multiprocessor; warps, elements per thread, BK, STAGES.
 TILE_KERNEL(gemm_128x128, 2, 4, 2, 8, 8, 16, 2)
-TILE_KERNEL(gemm_64x128, 3, 2, 2, 8, 8, 16, 2)
 TILE_KERNEL(gemm_64x64, 4, 2, 2, 8, 4, 16, 3)
 TILE_KERNEL(gemm_32x64, 4, 2, 2, 4, 4, 16, 4)
 TILE_KERNEL(gemm_32x32, 4, 2, 2, 4, 2, 32, 4)
-TILE_KERNEL(gemm_64x16, 4, 4, 1, 4, 2, 32, 3)
-TILE_KERNEL(gemm_16x64, 4, 1, 4, 4, 2, 32, 3)

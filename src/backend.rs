@@ -38,6 +38,30 @@ pub trait Replay: Send + Sync {
     fn replay(&self) -> Result<()>;
 }
 
+/// How exactly a device computes. Only dense products on CUDA devices since capability 8.0 differ;
+/// everything else is strict in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Math {
+    /// The reference's bits.
+    #[default]
+    Strict,
+    /// Inputs of products rounded to TF32 (relative error 2^-11), sums in f32 in any order.
+    Fast,
+    /// Inputs of products rounded to bf16 (relative error 2^-8), sums in f32 in any order.
+    Bf16,
+}
+
+impl Math {
+    /// As in `--math` and in manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Math::Strict => "strict",
+            Math::Fast => "fast",
+            Math::Bf16 => "bf16",
+        }
+    }
+}
+
 /// Device memory of a fixed size. Cloning shares it.
 #[derive(Clone)]
 pub struct Buffer {

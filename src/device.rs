@@ -12,7 +12,7 @@ pub use check::{Check, self_check};
 pub use find::{Accelerator, accelerators};
 pub use record::Recording;
 
-use crate::backend::{Backend, Buffer, Call};
+use crate::backend::{Backend, Buffer, Call, Math};
 use crate::cpu::Cpu;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -99,18 +99,23 @@ impl Device {
     /// # Errors
     /// `Error::Device` (exit code 3) for a device that this build or machine lacks.
     pub fn open(name: &str, threads: usize) -> Result<Self> {
+        Self::open_with(name, threads, Math::Strict)
+    }
+
+    /// [`Device::open`] in another mode than strict, which a device without a faster way ignores.
+    pub fn open_with(name: &str, threads: usize, math: Math) -> Result<Self> {
         match name {
-            "auto" => Ok(Self::best(threads).0),
+            "auto" => Ok(Self::best(threads, math).0),
             "cpu" => Ok(Self::cpu(threads)),
             "reference" => Ok(Self::reference()),
-            other => find::open(other),
+            other => find::open(other, math),
         }
     }
 
     /// The best device of this machine, with one line that says what it is: the first CUDA device,
     /// else the CPU.
-    pub fn best(threads: usize) -> (Self, String) {
-        find::best(threads)
+    pub fn best(threads: usize, math: Math) -> (Self, String) {
+        find::best(threads, math)
     }
 
     /// The backend's name.

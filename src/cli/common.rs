@@ -1,5 +1,6 @@
 //! The flags that every subcommand has, and what they are turned into.
 
+use crate::backend;
 use crate::device::Device;
 use crate::error::Result;
 use clap::{Args, ValueEnum};
@@ -17,7 +18,7 @@ pub struct Common {
     /// Seed of all random numbers; the same seed gives the same bits
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// strict: the same bits on every device; fast: other summation orders where a device gains by it
+    /// How exactly to compute: beyond strict, products on CUDA tensor cores, recorded with the results
     #[arg(long, global = true, value_name = "MODE", default_value = "strict")]
     pub math: Math,
     /// The most memory that tensors may take, as in 8GiB or 500MB [default: no limit]
@@ -37,15 +38,25 @@ pub struct Common {
 /// See [`Common::math`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Math {
+    /// The same bits on every device
     Strict,
+    /// Inputs of products rounded to TF32, three digits
     Fast,
+    /// Inputs of products rounded to bf16, two digits
+    Bf16,
 }
 
 impl Math {
     pub fn name(self) -> &'static str {
+        self.mode().name()
+    }
+
+    /// For [`Device::open_with`].
+    pub fn mode(self) -> backend::Math {
         match self {
-            Math::Strict => "strict",
-            Math::Fast => "fast",
+            Math::Strict => backend::Math::Strict,
+            Math::Fast => backend::Math::Fast,
+            Math::Bf16 => backend::Math::Bf16,
         }
     }
 }
@@ -65,13 +76,13 @@ impl Common {
     /// `Error::Device` if there is none.
     pub fn device(&self) -> Result<Device> {
         let device = if self.device == "auto" {
-            let (device, line) = Device::best(self.threads());
+            let (device, line) = Device::best(self.threads(), self.math.mode());
             if self.verbose || (!self.quiet && device.name() != "cpu") {
                 eprintln!("device: {line}");
             }
             device
         } else {
-            Device::open(&self.device, self.threads())?
+            Device::open_with(&self.device, self.threads(), self.math.mode())?
         };
         if let Some(bytes) = self.memory {
             device.set_limit(usize::try_from(bytes).unwrap_or(usize::MAX));

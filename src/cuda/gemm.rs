@@ -22,14 +22,19 @@ pub struct Tile {
     issues: u32,
 }
 
-pub const TILES: [Tile; 7] = [
+/// Few, since each one is compiled by the driver at first use. What bounds a tile, per element of k: its
+/// multiply-adds over 128 per cycle; the words that it reads from the level-two cache, one for 16
+/// multiply-adds at 32 x 32 and for 64 at 128 x 128; and that there be as many blocks as
+/// multiprocessors. So: the largest tile, whose reads cost least, for outputs of 132 of them; a quarter,
+/// an eighth and a sixteenth of it for less, where a product is short of blocks rather than of bandwidth
+/// and k can be cut only into chunks. By [`Choice::cycles`], tiles of 64 x 128, 64 x 16 and 16 x 64 would
+/// gain at most 4 % at the models' shapes; up to half for outputs of at most 16 columns and a
+/// hundred thousand rows, as the last layer of one annotation.
+pub const TILES: [Tile; 4] = [
     tile("gemm_128x128", [128, 128], 256, [16, 2], 70),
-    tile("gemm_64x128", [64, 128], 128, [16, 2], 71),
     tile("gemm_64x64", [64, 64], 128, [16, 3], 37),
     tile("gemm_32x64", [32, 64], 128, [16, 4], 20),
     tile("gemm_32x32", [32, 32], 128, [32, 4], 12),
-    tile("gemm_64x16", [64, 16], 128, [32, 3], 12),
-    tile("gemm_16x64", [16, 64], 128, [32, 3], 12),
 ];
 
 const fn tile(
@@ -62,7 +67,7 @@ pub struct Choice {
     pub chunks_per_part: u32,
 }
 
-fn chunks(p: &GemmParams) -> u32 {
+pub(super) fn chunks(p: &GemmParams) -> u32 {
     p.k.div_ceil(K_CHUNK as u32)
 }
 
@@ -91,7 +96,9 @@ impl Choice {
         fits && (!parted || self.places(p) <= ZEROS as u64 && self.scratch(p) <= MAX_SCRATCH)
     }
 
-    /// Expected time in cycles of the chip, for comparison only.
+    /// Expected time in cycles of the chip, for comparison only. An estimate from instruction counts and
+    /// published rates, not measured on a card: `benches/gemm_tiles.py` times every choice there, and what
+    /// it finds to be fastest is what this should choose.
     fn cycles(&self, p: &GemmParams, chip: &Chip) -> u64 {
         let parts = self.parts(p);
         let multiprocessors = u64::from(chip.multiprocessors.max(1));
@@ -128,11 +135,11 @@ impl Choice {
 }
 
 /// Scratch memory that cutting k may cost, in words.
-const MAX_SCRATCH: u64 = 1 << 25;
+pub(super) const MAX_SCRATCH: u64 = 1 << 25;
 
 /// How an operand is copied to shared memory, given its strides along the output and along k:
 /// the words of `kernels/gemm.cu`.
-fn copies(operand: &Operand, along: i32, k: i32, batch: &[u32; 4]) -> u32 {
+pub(super) fn copies(operand: &Operand, along: i32, k: i32, batch: &[u32; 4]) -> u32 {
     const LANES_ALONG_ROWS: u32 = 0;
     const LANES_ALONG_K: u32 = 1;
     const PIECES: u32 = 2;
@@ -159,7 +166,7 @@ pub fn choices(p: &GemmParams, chip: &Chip) -> impl Iterator<Item = Choice> {
 
 /// The choice that should be fastest.
 pub fn choose(p: &GemmParams, chip: &Chip) -> Choice {
-    let fallback = Choice { tile: TILES[4], chunks_per_part: chunks(p).max(1) };
+    let fallback = Choice { tile: TILES[3], chunks_per_part: chunks(p).max(1) };
     choices(p, chip).min_by_key(|choice| choice.cycles(p, chip)).unwrap_or(fallback)
 }
 

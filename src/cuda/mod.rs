@@ -1,4 +1,5 @@
-//! The kernels of [`mod@crate::reference`] on CUDA devices: the same bits.
+//! The kernels of [`mod@crate::reference`] on CUDA devices: the same bits, unless a faster mode is asked
+//! for ([`Math`]).
 //!
 //! May use: `error`, `kernel`, `backend`. The kernels are `kernels/FAMILY.cu`; here, one file per
 //! family says how a call becomes launches ([`mod@plan`]), and [`Cuda`] runs them on a [`driver`].
@@ -9,6 +10,7 @@ pub mod driver;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod gemm_fast;
 pub mod mmd;
 pub mod norm;
 pub mod optim;
@@ -21,7 +23,7 @@ pub mod softmax;
 pub mod spmm;
 pub mod zinb;
 
-use crate::backend::{Backend, Buffer, Call, Replay};
+use crate::backend::{Backend, Buffer, Call, Math, Replay};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use driver::{Driver, Memory};
@@ -33,16 +35,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 pub struct Family {
     /// `kernels/MODULE.cu`
     pub module: &'static str,
+    /// The mode that these kernels are for. Beyond `Strict` they replace the strict ones on devices
+    /// that the images cover.
+    pub math: Math,
     pub kernels: &'static [(&'static Kernel, Planner)],
     /// Target (`"70"`: from capability 7.0 on; `"90a"`: 9.0 alone) and text, in ascending order.
     pub images: &'static [(&'static str, &'static str)],
 }
 
 macro_rules! family {
-    ($module:ident, $($target:literal)+) => {
+    ($module:ident, $($target:literal)+) => { family!($module KERNELS Strict, $($target)+) };
+    ($module:ident $kernels:ident $math:ident, $($target:literal)+) => {
         Family {
             module: stringify!($module),
-            kernels: &$module::KERNELS,
+            math: Math::$math,
+            kernels: &$module::$kernels,
             images: &[$((
                 $target,
                 include_str!(concat!("../../kernels/ptx/", stringify!($module), ".sm_", $target, ".ptx")),
@@ -58,6 +65,8 @@ pub static FAMILIES: &[Family] = &[
     family!(elementwise, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
+    family!(gemm_fast TF32 Fast, "80"),
+    family!(gemm_fast BF16 Bf16, "80"),
     family!(mmd, "70"),
     family!(norm, "70"),
     family!(optim, "70"),
@@ -80,17 +89,21 @@ pub fn image(module: &str, capability: (u32, u32)) -> Option<&'static str> {
 }
 
 /// The module and the planner of every kernel, by name.
-fn table() -> &'static HashMap<&'static str, (&'static str, Planner)> {
-    static TABLE: OnceLock<HashMap<&'static str, (&'static str, Planner)>> = OnceLock::new();
-    TABLE.get_or_init(|| {
-        let rows = FAMILIES.iter().flat_map(|family| family.kernels.iter().map(|row| (family.module, row)));
-        rows.map(|(module, (kernel, planner))| (kernel.name, (module, *planner))).collect()
-    })
+type Table = HashMap<&'static str, (&'static str, Planner)>;
+
+/// The kernels of a mode on devices of a capability.
+fn table(math: Math, capability: (u32, u32)) -> Table {
+    let strict = FAMILIES.iter().filter(|family| family.math == Math::Strict);
+    let faster = FAMILIES.iter().filter(|family| math != Math::Strict && family.math == math);
+    let faster = faster.filter(|family| image(family.module, capability).is_some());
+    let rows = strict.chain(faster).flat_map(|family| family.kernels.iter().map(|row| (family.module, row)));
+    rows.map(|(module, (kernel, planner))| (kernel.name, (module, *planner))).collect()
 }
 
-/// The launches of a call on `chip`; `None` for a kernel that this backend lacks.
+/// The launches of a strict call on `chip`; `None` for a kernel that this backend lacks.
 pub fn plan(call: &Call, chip: &Chip) -> Option<Plan> {
-    let (_, planner) = table().get(call.kernel.name)?;
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    let (_, planner) = TABLE.get_or_init(|| table(Math::Strict, (0, 0))).get(call.kernel.name)?;
     Some(planner(call.params, call.geometry, chip))
 }
 
@@ -98,6 +111,7 @@ pub fn plan(call: &Call, chip: &Chip) -> Option<Plan> {
 pub struct Cuda<D> {
     driver: D,
     chip: Chip,
+    table: Table,
     scratch: Mutex<Scratch>,
     zeros: OnceLock<Memory>,
 }
@@ -124,9 +138,16 @@ impl Replay for Recorded {
 }
 
 impl<D: Driver> Cuda<D> {
+    /// A strict backend.
     pub fn new(driver: D) -> Self {
+        Self::with_math(driver, Math::Strict)
+    }
+
+    /// A backend in another mode; strict where the device has nothing faster.
+    pub fn with_math(driver: D, math: Math) -> Self {
         let chip = driver.chip();
-        Cuda { driver, chip, scratch: Mutex::default(), zeros: OnceLock::new() }
+        let table = table(math, chip.capability);
+        Cuda { driver, chip, table, scratch: Mutex::default(), zeros: OnceLock::new() }
     }
 
     pub fn driver(&self) -> &D {
@@ -185,7 +206,7 @@ impl<D: Driver> Cuda<D> {
         if call.buffers.len() != call.kernel.bindings.len() {
             return fail(format!("takes {} buffers, was given {}", call.kernel.bindings.len(), call.buffers.len()));
         }
-        let Some(&(module, _)) = table().get(kernel) else {
+        let Some(&(module, _)) = self.table.get(kernel) else {
             return fail("unknown to the cuda backend".into());
         };
         let mut addresses = [0u64; 12];
@@ -258,7 +279,7 @@ impl<D: Driver> Backend for Cuda<D> {
     }
 
     fn launch(&self, call: &Call) -> Result<()> {
-        let Some((_, planner)) = table().get(call.kernel.name) else {
+        let Some((_, planner)) = self.table.get(call.kernel.name) else {
             return Err(Error::Launch { kernel: call.kernel.name, why: "unknown to the cuda backend".into() });
         };
         // SAFETY: the family's own plan; that it fits its functions is tested for every kernel.
@@ -293,10 +314,28 @@ mod tests {
     fn every_module_has_ptx_with_its_kernels_for_the_chips_of_today() {
         for family in FAMILIES {
             for capability in [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)] {
-                let text = image(family.module, capability).expect(family.module);
+                let Some(text) = image(family.module, capability) else {
+                    assert!(family.math != Math::Strict, "{} is missing for {capability:?}", family.module);
+                    continue;
+                };
                 assert!(text.contains(".version 8.0"), "{}: PTX of another compiler", family.module);
             }
             assert!(image(family.module, (6, 1)).is_none());
         }
+    }
+
+    #[test]
+    fn faster_kernels_are_taken_only_when_asked_for_and_on_devices_that_have_them() {
+        let module = |math, capability| table(math, capability)["gemm"].0;
+        assert_eq!(module(Math::Strict, (9, 0)), "gemm");
+        for math in [Math::Fast, Math::Bf16] {
+            assert_eq!(module(math, (8, 0)), "gemm_fast");
+            assert_eq!(module(math, (7, 5)), "gemm");
+            // Nothing else changes.
+            let (strict, fast) = (table(Math::Strict, (9, 0)), table(math, (9, 0)));
+            assert_eq!(strict.len(), fast.len());
+            assert!(strict.iter().all(|(kernel, row)| *kernel == "gemm" || fast[kernel].0 == row.0));
+        }
+        assert!(table(Math::Fast, (9, 0))["gemm"].1 as usize != table(Math::Bf16, (9, 0))["gemm"].1 as usize);
     }
 }

@@ -1,7 +1,7 @@
 //! Which devices this machine has, and how one is opened by name.
 
 use super::Device;
-use crate::backend::Backend;
+use crate::backend::{Backend, Math};
 use crate::error::{Error, Result};
 
 /// A device beside the CPU.
@@ -52,7 +52,7 @@ fn of_kind(kind: &str) -> std::result::Result<Vec<Accelerator>, String> {
 }
 
 /// Opens an accelerator: `cuda`, `cuda:1`.
-pub(super) fn open(name: &str) -> Result<Device> {
+pub(super) fn open(name: &str, math: Math) -> Result<Device> {
     let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
     let (kind, index) = match name.split_once(':') {
         None => (name, 0),
@@ -64,26 +64,29 @@ pub(super) fn open(name: &str) -> Result<Device> {
     if !KINDS.contains(&kind) {
         return Err(refuse("no such device".into()));
     }
-    backend(kind, index)
+    backend(kind, index, math)
         .map_err(|e| e.unwrap_or_else(|| refuse(format!("this build has no {kind} backend"))))
         .map(Device::new)
 }
 
 /// The backend of a device, or `None` if this build has none of its kind.
 #[allow(unused_variables)]
-fn backend(kind: &str, index: usize) -> std::result::Result<Box<dyn Backend>, Option<Error>> {
+fn backend(kind: &str, index: usize, math: Math) -> std::result::Result<Box<dyn Backend>, Option<Error>> {
     match kind {
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Box::new(crate::cuda::Cuda::new(crate::cuda::device::Gpu::open(index).map_err(Some)?))),
+        "cuda" => {
+            let gpu = crate::cuda::device::Gpu::open(index).map_err(Some)?;
+            Ok(Box::new(crate::cuda::Cuda::with_math(gpu, math)))
+        }
         _ => Err(None),
     }
 }
 
 /// The best device that there is, and one line about what was taken and why.
-pub(super) fn best(threads: usize) -> (Device, String) {
+pub(super) fn best(threads: usize, math: Math) -> (Device, String) {
     let mut reasons = Vec::new();
     for kind in KINDS {
-        match open(kind) {
+        match open(kind, math) {
             Ok(device) => {
                 let line = match accelerators().0.into_iter().find(|a| a.name == device.name()) {
                     Some(found) => format!("{} ({})", found.name, found.model),

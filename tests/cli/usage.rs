@@ -47,7 +47,7 @@ fn a_wrong_option_value_names_the_option() {
     for (arguments, parts) in [
         ("devices --seed x".to_owned(), &["--seed"][..]),
         ("devices --threads 0".to_owned(), &["--threads"]),
-        ("devices --math sloppy".to_owned(), &["--math", "strict", "fast"]),
+        ("devices --math sloppy".to_owned(), &["--math", "strict", "fast", "bf16"]),
         ("devices --memory lots".to_owned(), &["--memory", "8GiB"]),
         (format!("{train} --epochs 0"), &["--epochs"]),
         (format!("{train} --epochs many"), &["--epochs"]),

@@ -42,7 +42,7 @@ fn shapes() -> Vec<(usize, usize, usize)> {
 }
 
 /// Both operands in the four transpose forms, from element 5 of a buffer, row-major or transposed.
-fn forms(m: usize, n: usize, k: usize) -> [(&'static str, GemmParams); 4] {
+pub fn forms(m: usize, n: usize, k: usize) -> [(&'static str, GemmParams); 4] {
     let plain = GemmParams::plain(m, n, k);
     let shift = |o: Operand| Operand { offset: 5, ..o };
     let (a, at) = (shift(Operand::row_major(k)), shift(Operand::row_major(m).transposed()));

@@ -3,6 +3,8 @@
 mod elementwise;
 mod gather;
 mod gemm;
+#[cfg(feature = "cuda")]
+mod gemm_fast;
 mod harness;
 #[cfg(feature = "cuda")]
 mod math;

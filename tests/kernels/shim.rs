@@ -218,7 +218,7 @@ fn refuse(step: &Step, why: impl std::fmt::Display) -> Error {
 }
 
 impl Shim {
-    fn new(library: Arc<Library>, chip: Chip) -> Self {
+    pub fn new(library: Arc<Library>, chip: Chip) -> Self {
         Shim { library, chip, recording: Mutex::new(None) }
     }
 

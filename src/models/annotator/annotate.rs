@@ -41,7 +41,7 @@ pub struct AnnotateOptions {
     pub layer: Option<String>,
     /// Share of the model's genes that the query must have.
     pub min_gene_overlap: f64,
-    /// For the record.
+    /// The mode of the device (`backend::Math::name`), for the record.
     pub math: String,
 }
 

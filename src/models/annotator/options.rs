@@ -40,7 +40,7 @@ pub struct TrainOptions {
     pub epochs: Option<usize>,
     /// Seed of all random numbers.
     pub seed: u64,
-    /// `strict` or `fast`, for the record.
+    /// The mode of the device (`backend::Math::name`), for the record.
     pub math: String,
     /// Go on with the run in `out`.
     pub resume: bool,

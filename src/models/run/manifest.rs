@@ -46,7 +46,7 @@ pub struct Manifest {
     pub created: String,
     /// Seed of all random numbers.
     pub seed: u64,
-    /// `strict` or `fast`.
+    /// The mode of the device: `strict`, `fast` or `bf16`.
     pub math: String,
     /// The device's name.
     pub device: String,
