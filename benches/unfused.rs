@@ -42,8 +42,9 @@ fn zinb(rows: usize, genes: usize) -> Result<()> {
         Ok(Tensor::from_slice(&normals(shape.iter().product(), seed), shape, &device)?.variable())
     };
     let (m, r, h) = (variable(1, &[rows, genes])?, variable(2, &[genes])?, variable(3, &[rows, genes])?);
+    let ones = Tensor::ones(&[rows], &device)?;
     let fused = || -> Result<Vec<Tensor>> {
-        let y = x.zinb(Zinb { inflated: true, segmented: false }, &[&m, &r, &h])?.sum_all()?;
+        let y = x.zinb_sum(Zinb { inflated: true, segmented: false }, &[&m, &r, &h], &ones)?;
         grad(&[&y], &[&m, &r, &h], false)
     };
     let composed = || grad(&[&composed_zinb(&x, &m, &r, &h)?], &[&m, &r, &h], false);

@@ -40,6 +40,8 @@ struct Inner {
     offset: usize,
     dtype: Dtype,
     variable: bool,
+    /// Made by [`Tensor::seed`].
+    seed: bool,
     node: Option<Node>,
 }
 
@@ -118,6 +120,20 @@ impl Tensor {
         Self::full(1.0, shape, device)
     }
 
+    /// Ones that a walk over the tape begins with. Nobody else holds them, so that they stay ones.
+    pub(super) fn seed(shape: &[usize], device: &Device) -> Result<Tensor> {
+        let mut seed = Self::ones(shape, device)?;
+        if let Some(inner) = Arc::get_mut(&mut seed.0) {
+            inner.seed = true;
+        }
+        Ok(seed)
+    }
+
+    /// Whether this is known to hold ones: a factor that changes nothing.
+    pub(super) fn is_seed(&self) -> bool {
+        self.0.seed
+    }
+
     /// Undefined content, to be written by a kernel.
     pub(crate) fn uninit(op: &'static str, shape: &[usize], dtype: Dtype, device: &Device) -> Result<Tensor> {
         shape::check(op, shape)?;
@@ -138,7 +154,7 @@ impl Tensor {
         node: Option<Node>,
     ) -> Tensor {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Tensor(Arc::new(Inner { id, storage, shape, strides, offset, dtype, variable, node }))
+        Tensor(Arc::new(Inner { id, storage, shape, strides, offset, dtype, variable, seed: false, node }))
     }
 
     /// The same storage seen with another shape, strides and offset; not on the tape.

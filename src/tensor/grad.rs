@@ -39,7 +39,7 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], create_graph: bool) -> Resu
     let seeds = outputs
         .iter()
         .map(|y| match y.numel() {
-            1 => Tensor::ones(y.shape(), y.device()),
+            1 => Tensor::seed(y.shape(), y.device()),
             _ => Err(Error::Shape {
                 op: "grad",
                 expected: "scalar outputs (grad_with takes cotangents)".into(),

@@ -1,7 +1,7 @@
 //! Products, distances and row functions.
 
 use super::Tensor;
-use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply, batch_stats, mmd_sum};
+use super::op::{Activation, MmdKernel, Op, Sparse, Zinb, apply, batch_stats, mmd_sum, zinb_sum};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -86,6 +86,14 @@ impl Tensor {
         let mut inputs = vec![self];
         inputs.extend(params);
         apply(Op::Zinb(zinb), &inputs)
+    }
+
+    /// `sum_i weight_i ln p_i`, to `[]`: [`Tensor::zinb`] summed over rows with weights `[rows]` (each
+    /// row's share of a loss), value and gradients in one pass over memory.
+    pub fn zinb_sum(&self, zinb: Zinb, params: &[&Tensor], weight: &Tensor) -> Result<Tensor> {
+        let mut inputs = vec![self];
+        inputs.extend(params);
+        zinb_sum(&zinb, &inputs, weight)
     }
 
     /// Sum of `K(self, y)` over all pairs, `[m, d]`, `[n, d] -> []`, without storing K; with

@@ -141,7 +141,7 @@ pub fn key(op: &Op) -> String {
         | Op::MmdGrad { similarity, skip_diagonal } => {
             format!("{row} {similarity:?}{}", flag(*skip_diagonal, " skip"))
         }
-        Op::Zinb(zinb) => {
+        Op::Zinb(zinb) | Op::ZinbSum(zinb) => {
             format!("{row} {}{}", flag(zinb.inflated, " inflated"), flag(zinb.segmented, " segmented"))
         }
         Op::ZinbGrad { of, .. } => format!("{row} of {of}"),

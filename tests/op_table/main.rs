@@ -37,7 +37,9 @@ fn keys(row: &'static str) -> Vec<String> {
         "Mmd" | "MmdGrad" | "MmdSum" => {
             each(Similarity::ALL.iter().flat_map(|f| flags.map(|flag| format!("{f:?}{flag}"))).collect())
         }
-        "Zinb" => each(["", " inflated"].iter().flat_map(|a| ["", " segmented"].map(|b| format!("{a}{b}"))).collect()),
+        "Zinb" | "ZinbSum" => {
+            each(["", " inflated"].iter().flat_map(|a| ["", " segmented"].map(|b| format!("{a}{b}"))).collect())
+        }
         "ZinbGrad" => each(["of 1", "of 2", "of 3"].map(String::from).to_vec()),
         _ => vec![row.to_string()],
     }

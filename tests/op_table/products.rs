@@ -109,7 +109,8 @@ fn counts(rows: usize, genes: usize, device: &Device) -> Result<Tensor> {
     Tensor::from_slice(&values, &[rows, genes], device)
 }
 
-fn likelihood(zinb: Zinb, x: &[Tensor]) -> Result<Tensor> {
+/// Per row; with weights, as many as rows: the weighted sum.
+fn likelihood(zinb: Zinb, x: &[Tensor], weight: Option<&Tensor>) -> Result<Tensor> {
     let (rows, genes) = (x[0].size(0), x[0].size(1));
     let device = x[0].device();
     let segment = Tensor::from_u32(&(0..rows as u32).map(|i| i % 2).collect::<Vec<_>>(), &[rows], device)?;
@@ -117,7 +118,10 @@ fn likelihood(zinb: Zinb, x: &[Tensor]) -> Result<Tensor> {
     if zinb.segmented {
         params.push(&segment);
     }
-    counts(rows, genes, device)?.zinb(zinb, &params)
+    match weight {
+        Some(weight) => counts(rows, genes, device)?.zinb_sum(zinb, &params, weight),
+        None => counts(rows, genes, device)?.zinb(zinb, &params),
+    }
 }
 
 fn likelihoods(inflated: bool, segmented: bool) -> Vec<Case> {
@@ -129,13 +133,19 @@ fn likelihoods(inflated: bool, segmented: bool) -> Vec<Case> {
     let mut cases = vec![Case::new(
         format!("Zinb {}{}", flag(inflated, " inflated"), flag(segmented, " segmented")),
         &[shapes],
-        move |x| likelihood(zinb, x),
+        move |x| likelihood(zinb, x, None),
     )];
+    let weighted: Vec<&[usize]> = shapes.iter().copied().chain([&[5][..]]).collect();
+    cases.push(Case::new(
+        format!("ZinbSum {}{}", flag(inflated, " inflated"), flag(segmented, " segmented")),
+        &[&weighted],
+        move |x| likelihood(zinb, x, x.last()),
+    ));
     if inflated && segmented {
         for of in 1..=3 {
             cases.push(Case::new(format!("ZinbGrad of {of}"), &[shapes], move |x| {
                 let x: Vec<Tensor> = x.iter().map(|t| if t.tracked() { t.clone() } else { t.variable() }).collect();
-                let y = likelihood(zinb, &x)?;
+                let y = likelihood(zinb, &x, None)?;
                 let ct = Tensor::full(0.75, y.shape(), y.device())?;
                 Ok(grad_with(&[&y], &[&ct], &[&x[of - 1]], true)?.remove(0))
             }));

@@ -1,7 +1,7 @@
 //! Forward and fused gradients of likelihoods and kernel sums.
 
-use super::Op;
 use super::view::dense;
+use super::{Op, apply};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -135,17 +135,16 @@ pub fn zinb(zinb: &Zinb, inputs: &[&Tensor]) -> Result<Tensor> {
     Ok(out)
 }
 
-/// Gradients of [`zinb`] weighted by `g` `[rows]`, in one pass; recorded as `ZinbGrad` rows.
-pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
-    if need[0] {
-        return Err(Error::NotDifferentiable { op: "zinb with respect to its counts", order: 1 });
-    }
+/// One pass with weights `[rows]`: the values (unless `gradients_only`) and the weighted gradients with
+/// respect to m, r and h.
+fn zinb_pass(zinb: &Zinb, inputs: &[Tensor], weight: &Tensor, gradients_only: bool) -> Result<(Tensor, [Tensor; 3])> {
     let (mut params, mut buffers) = zinb_params(zinb, inputs)?;
-    let weight = dense("zinb", g)?;
-    params.weight_at = weight.offset() as u32;
-    params.flags |= R_BLOCKS | NO_VALUE;
     let (rows, genes, segments) = (params.rows as usize, params.genes as usize, params.segments as usize);
-    let device = g.device();
+    let weight = dense("zinb", weight)?;
+    weight.expect_shape("zinb", &[rows])?;
+    params.weight_at = weight.offset() as u32;
+    params.flags |= R_BLOCKS | if gradients_only { NO_VALUE } else { 0 };
+    let device = weight.device();
     let fresh = |shape: &[usize]| Tensor::uninit("zinb", shape, Dtype::F32, device);
     let outs = [
         fresh(&[rows])?,
@@ -153,11 +152,20 @@ pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> R
         fresh(&[rows.div_ceil(BLOCK), segments, genes])?,
         fresh(&[if zinb.inflated { rows } else { 0 }, genes])?,
     ];
-    buffers.push(weight);
+    buffers.push(weight.clone());
     let launch: Vec<_> = buffers.iter().chain(&outs).map(Tensor::storage).collect();
     device.launch(&VALUE_GRAD, &params, &launch, [params.rows, 1, 1])?;
-    let [_, dm, dr, dh] = outs;
+    let [values, dm, dr, dh] = outs;
     let dr = dr.sum(&[0], false)?.reshape(inputs[2].shape())?;
+    Ok((values, [dm, dr, dh]))
+}
+
+/// Gradients of [`zinb`] weighted by `g` `[rows]`, in one pass; recorded as `ZinbGrad` rows.
+pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    if need[0] {
+        return Err(Error::NotDifferentiable { op: "zinb with respect to its counts", order: 1 });
+    }
+    let (_, [dm, dr, dh]) = zinb_pass(zinb, inputs, g, true)?;
     let record = |t: Tensor, of: usize| {
         if !need[of] {
             return None;
@@ -171,6 +179,54 @@ pub fn zinb_grad(zinb: &Zinb, inputs: &[Tensor], g: &Tensor, need: &[bool]) -> R
         grads.push(record(dh, 3));
     }
     grads.resize(inputs.len(), None);
+    Ok(grads)
+}
+
+/// `sum_i weight_i ln p_i`, to `[]`. Where gradients will be asked for, the same pass over memory gives
+/// them.
+pub fn zinb_sum(zinb: &Zinb, inputs: &[&Tensor], weight: &Tensor) -> Result<Tensor> {
+    let all = || inputs.iter().copied().chain([weight]);
+    if !recording() || !all().any(Tensor::tracked) {
+        return no_grad(|| self::zinb(zinb, inputs)?.mul(weight)?.sum_all());
+    }
+    let plain: Vec<Tensor> = all().map(Tensor::detach).collect();
+    let (values, gradients) = no_grad(|| zinb_pass(zinb, &plain[..inputs.len()], &plain[inputs.len()], false))?;
+    let sum = no_grad(|| values.mul(weight)?.sum_all())?;
+    let tape = all().cloned().chain([values]).chain(gradients).collect();
+    Ok(sum.with_node(Op::ZinbSum(*zinb), tape))
+}
+
+/// For [`zinb_sum`]; inputs those of `zinb`, the weights, and the values and gradients of the pass, which
+/// are off the tape: where the gradient is itself recorded, it is computed anew as an op.
+pub fn zinb_sum_grad(zinb: &Zinb, tape: &[Tensor], g: &Tensor, need: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    let (inputs, [weight, values, dm, dr, dh]) = tape.split_at(tape.len() - 5) else {
+        return Err(Error::Argument { op: "zinb_sum", what: format!("{} inputs are too few", tape.len()) });
+    };
+    let of_weight = inputs.len();
+    if recording() {
+        let mut grads = zinb_grad(zinb, inputs, &weight.mul(g)?, need)?;
+        grads.push(if need[of_weight] {
+            Some(apply(Op::Zinb(*zinb), &inputs.iter().collect::<Vec<_>>())?.mul(g)?)
+        } else {
+            None
+        });
+        grads.resize(tape.len(), None);
+        return Ok(grads);
+    }
+    let times_g = |t: &Tensor, wanted: bool| match wanted {
+        true => Ok(Some(if g.is_seed() { t.detach() } else { t.mul(g)? })),
+        false => Ok(None),
+    };
+    if need[0] {
+        return Err(Error::NotDifferentiable { op: "zinb with respect to its counts", order: 1 });
+    }
+    let mut grads = vec![None, times_g(dm, need[1])?, times_g(dr, need[2])?];
+    if zinb.inflated {
+        grads.push(times_g(dh, need[3])?);
+    }
+    grads.resize(of_weight, None);
+    grads.push(times_g(values, need[of_weight])?);
+    grads.resize(tape.len(), None);
     Ok(grads)
 }
 

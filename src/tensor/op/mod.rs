@@ -13,7 +13,7 @@ mod view;
 
 pub use elementwise::{Binary, Unary};
 pub use fused::{MmdKernel, Similarity, Zinb};
-pub(super) use fused::{mmd_sum, zinb_grad};
+pub(super) use fused::{mmd_sum, zinb_grad, zinb_sum, zinb_sum_grad};
 pub use norm::batch_norm_with_running;
 pub(super) use norm::{batch_norm_grad, batch_stats, cross_entropy_grad, layer_norm_grad};
 pub use product::{Activation, Sparse};
@@ -127,6 +127,9 @@ pub enum Op {
     // ---- fused ----
     /// Log-likelihood of counts per row, (zero-inflated) negative binomial.
     Zinb(Zinb),
+    /// `sum_i w_i` log-likelihood of row i, to `[]`; inputs those of `Zinb`, w `[rows]`, then the values
+    /// and the weighted gradients with respect to m, r and h that the same pass gave.
+    ZinbSum(Zinb),
     /// Gradients of `Zinb`, number `of` its inputs.
     ZinbGrad { zinb: Zinb, of: usize },
     /// `K(x, y) v`; x `[m, d]`, y `[n, d]`, gamma `[k]`, v `[n, p] -> [m, p]`, K never stored.
@@ -145,7 +148,9 @@ impl Op {
     pub fn orders(&self) -> usize {
         match self {
             Op::ZinbGrad { .. } | Op::MmdGrad { .. } | Op::Unary { f: Unary::Trigamma, .. } => 0,
-            Op::Zinb(_) | Op::Mmd { .. } | Op::MmdSum { .. } | Op::Unary { f: Unary::Digamma, .. } => 1,
+            Op::Zinb(_) | Op::ZinbSum(_) | Op::Mmd { .. } | Op::MmdSum { .. } | Op::Unary { f: Unary::Digamma, .. } => {
+                1
+            }
             _ => 2,
         }
     }
@@ -183,6 +188,7 @@ impl Op {
             Op::Gather { .. } => "gather",
             Op::AddAlong { .. } => "scatter_add",
             Op::Zinb(_) => "zinb",
+            Op::ZinbSum(_) => "zinb_sum",
             Op::ZinbGrad { .. } => "zinb_grad",
             Op::Mmd { .. } => "mmd",
             Op::MmdSum { .. } => "mmd_sum",
@@ -247,6 +253,7 @@ fn forward(op: &Op, inputs: &[&Tensor]) -> Result<Tensor> {
         Op::Zinb(zinb) => fused::zinb(zinb, inputs),
         Op::Mmd { similarity, skip_diagonal } => fused::mmd(*similarity, *skip_diagonal, inputs),
         Op::MmdGrad { similarity, skip_diagonal } => fused::mmd_grad(*similarity, *skip_diagonal, inputs),
+        Op::ZinbSum(_) => unreachable!("made with its gradients in fused::zinb_sum"),
         Op::MmdSum { .. } => unreachable!("made with its gradients in fused::mmd_sum"),
         Op::ZinbGrad { .. } => unreachable!("made together with its siblings in fused::zinb_grad"),
     }

@@ -82,6 +82,7 @@ pub(super) fn vjp(op: &Op, x: &[Tensor], y: &Tensor, g: &Tensor, need: &[bool]) 
         Op::AddAlong { axis, .. } => Ok(vec![Some(g.gather(*axis, &x[1])?), None]),
 
         Op::Zinb(zinb) => super::op::zinb_grad(zinb, x, g, need),
+        Op::ZinbSum(zinb) => super::op::zinb_sum_grad(zinb, x, g, need),
         Op::Mmd { similarity, skip_diagonal } => product::mmd(*similarity, *skip_diagonal, x, g, need),
         Op::MmdSum { similarity, skip_diagonal } => product::mmd_sum(*similarity, *skip_diagonal, x, g, need),
         Op::ZinbGrad { .. } | Op::MmdGrad { .. } => Err(Error::NotDifferentiable { op: op.name(), order: 2 }),
