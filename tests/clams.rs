@@ -426,3 +426,23 @@ fn streams_restore_to_the_same_batches() {
     b.restore(a.position());
     (0..17).for_each(|_| assert_eq!(a.next_batch(), b.next_batch()));
 }
+
+#[test]
+fn a_base_density_tells_far_cells_and_leaves_the_labels_to_the_network() {
+    let device = Device::cpu(1);
+    let (train, valid) = reference_data(400, 4);
+    let readings = |base: bool, x: &[f32]| {
+        let config = EbmConfig { base, ..prototype(Clip::Elu, 0.25, 0.1) };
+        let t =
+            Trainer::new(config, Select::Accuracy, train.clone(), Cells { y: vec![], ..valid.clone() }, 8, 5, &device)
+                .unwrap();
+        evaluate::readings(&evaluate::logits(t.network(), x, &device).unwrap())
+    };
+    let far: Vec<f32> = valid.x.iter().map(|v| 3.0 * v).collect();
+    let (with, without) = (readings(true, &valid.x), readings(false, &valid.x));
+    assert_eq!(with.label, without.label);
+    assert!(with.probs.iter().zip(&without.probs).all(|(a, b)| (a - b).abs() < 1e-4));
+    let lowest = with.log_px.iter().copied().fold(f32::INFINITY, f32::min);
+    let low = readings(true, &far).log_px.iter().filter(|&&s| s < lowest).count();
+    assert!(low * 20 >= valid.len() * 19, "{low} of {} far cells", valid.len());
+}

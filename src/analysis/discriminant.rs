@@ -43,6 +43,21 @@ impl Discriminant {
     /// `Error::Data` for no cells, labels beyond the classes, values that are not finite;
     /// `Error::Usage` for a shrinkage outside [0, 1].
     pub fn fit(x: &[f64], d: usize, labels: &[u32], n_classes: usize, shrinkage: f64) -> Result<Self> {
+        Self::fit_noisy(x, d, labels, n_classes, shrinkage, 0.0)
+    }
+
+    /// As [`Discriminant::fit`], for cells that carry independent noise of this variance besides.
+    ///
+    /// # Errors
+    /// As [`Discriminant::fit`].
+    pub fn fit_noisy(
+        x: &[f64],
+        d: usize,
+        labels: &[u32],
+        n_classes: usize,
+        shrinkage: f64,
+        noise: f64,
+    ) -> Result<Self> {
         let n = labels.len();
         let fine = n > 0 && d > 0 && x.len() == n * d && labels.iter().all(|&l| (l as usize) < n_classes);
         if !fine || !x.iter().all(|v| v.is_finite()) {
@@ -70,12 +85,38 @@ impl Discriminant {
         covariance.iter_mut().for_each(|v| *v /= freedom);
         let level = (0..d).map(|i| covariance[i * d + i]).sum::<f64>() / d as f64;
         covariance.iter_mut().for_each(|v| *v *= 1.0 - shrinkage);
-        (0..d).for_each(|i| covariance[i * d + i] += shrinkage * level);
-        let factor = factorise(covariance, d, level)?;
+        (0..d).for_each(|i| covariance[i * d + i] += shrinkage * level + noise);
+        let factor = factorise(covariance, d, level + noise)?;
         let mut whitened = means.clone();
         whitened.chunks_exact_mut(d).for_each(|row| factor.forward(row));
         let priors = counts.iter().map(|&c| c as f64 / n as f64).collect();
         Ok(Discriminant { n_dims: d, n_classes, means, priors, factor, whitened })
+    }
+
+    /// W `[d, d]` with `W S W' = 1`: distances of `W x` are Mahalanobis ones.
+    pub fn whitening(&self) -> Vec<f64> {
+        let d = self.n_dims;
+        let mut w = vec![0.0; d * d];
+        for j in 0..d {
+            let mut column = vec![0.0; d];
+            column[j] = 1.0;
+            self.factor.forward(&mut column);
+            (0..d).for_each(|i| w[i * d + j] = column[i]);
+        }
+        w
+    }
+
+    /// Class means after whitening, `[C, d]`.
+    pub fn whitened_means(&self) -> &[f64] {
+        &self.whitened
+    }
+
+    /// `ln prior - mean mean / 2` of the whitened means `[C]`; -1e30 for a class without training
+    /// cells (finite, so that it may enter products).
+    pub fn offsets(&self) -> Vec<f64> {
+        let half = |m: &[f64]| 0.5 * m.iter().map(|v| v * v).sum::<f64>();
+        let means = self.whitened.chunks_exact(self.n_dims.max(1));
+        means.zip(&self.priors).map(|(m, &p)| if p > 0.0 { ln(p) - half(m) } else { -1e30 }).collect()
     }
 
     /// Squared Mahalanobis distances `[n, C]` of cells `[n, d]` to the class means; infinite for a

@@ -12,6 +12,7 @@ use crate::data::label_map::LabelMap;
 use crate::data::select::{self, Condition};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::models::ebm::base::Base;
 use crate::models::ebm::evaluate::{self, Figures};
 use crate::models::ebm::{Cells, Network, Trainer};
 use crate::models::run::{Manifest, Observer, RunFolder, State, Status, interrupt};
@@ -479,7 +480,7 @@ pub(super) fn load_network(
     classes: usize,
     device: &Device,
 ) -> Result<Network> {
-    let network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
+    let mut network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
     let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
         .tensors
         .iter()
@@ -488,6 +489,7 @@ pub(super) fn load_network(
         })
         .collect();
     network.import(&named)?;
+    network.set_base(Base::import(&named, width, classes, device)?);
     Ok(network)
 }
 

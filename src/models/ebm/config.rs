@@ -175,6 +175,9 @@ pub struct EbmConfig {
     pub loss: LossConfig,
     /// Divergence.
     pub divergence: DivergenceConfig,
+    /// The network models the difference to a Gaussian mixture ([`super::base`]).
+    #[serde(default)]
+    pub base: bool,
 }
 
 /// The models of this module.

@@ -5,6 +5,7 @@
 //! constant. May use: `nn`, `tensor`, `analysis`, `data`, `models::run`.
 #![forbid(unsafe_code)]
 
+pub mod base;
 pub mod clip;
 pub mod config;
 pub mod evaluate;

@@ -1,5 +1,6 @@
 //! The backbone (CLAMS specification, section 2) and its two readings: classifier and density.
 
+use super::base::Base;
 use super::config::NetConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ pub struct Network {
     /// A linear layer and its residual blocks, per stage.
     stages: Vec<(Linear, Vec<ResBlock>)>,
     head: Linear,
+    base: Option<Base>,
     features: usize,
     classes: usize,
 }
@@ -33,12 +35,21 @@ impl Network {
             width = units;
         }
         let head = Linear::new(&mut builder, "head", width, classes);
-        Ok(Network { params: builder.build(seed, device)?, stages, head, features, classes })
+        Ok(Network { params: builder.build(seed, device)?, stages, head, base: None, features, classes })
+    }
+
+    /// Models the difference to a base density from now on.
+    pub fn set_base(&mut self, base: Option<Base>) {
+        self.base = base;
     }
 
     /// Logits of `x` `[rows, features]`.
     pub fn logits(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.head.forward(&self.params, &self.hidden(x, mode)?, Activation::None)
+        let f = self.head.forward(&self.params, &self.hidden(x, mode)?, Activation::None)?;
+        match &self.base {
+            Some(base) => f.add(&base.score(x)?),
+            None => Ok(f),
+        }
     }
 
     /// The last hidden layer, `[rows, width]`.
@@ -82,10 +93,13 @@ impl Network {
                 all.push((format!("{}.{part}", norm.name()), tensor.shape().to_vec(), tensor.to_vec()?));
             }
         }
+        if let Some(base) = &self.base {
+            all.extend(base.export()?);
+        }
         Ok(all)
     }
 
-    /// Puts back what [`Network::export`] gave.
+    /// Puts back what [`Network::export`] gave; the base density stays as it is.
     ///
     /// # Errors
     /// `Error::Argument` naming what is missing or has another shape.

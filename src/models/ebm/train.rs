@@ -4,6 +4,7 @@
 //! and every random draw is keyed by the iteration, so that a resumed run has the bits of one that
 //! never stopped.
 
+use super::base::Base;
 use super::clip;
 use super::config::EbmConfig;
 use super::evaluate;
@@ -177,7 +178,10 @@ impl Trainer {
         let n = train.len();
         let order = |id| BatchStream::new(n, config.optim.batch, Stream::new(seed, id));
         let (stream_x, stream_lab) = (order(stream::ORDER_X)?, order(stream::ORDER_LAB)?);
-        let network = Network::new(&config.net, train.features, classes, seed, device)?;
+        let mut network = Network::new(&config.net, train.features, classes, seed, device)?;
+        if config.base {
+            network.set_base(Some(Base::fit(&train, classes, config.loss.input_noise, device)?));
+        }
         let adam = OptimizerConfig::Adam {
             betas: config.optim.betas,
             eps: config.optim.eps,

@@ -1,0 +1,139 @@
+//! A density to start from: the network models how cells differ from a Gaussian mixture.
+//!
+//! May use: `analysis::discriminant`, `tensor`. With a base, `log p(x) = log p0(x) + logsumexp_y f_y(x)`:
+//! p0 has one component per class and one covariance for all, fitted to the training cells. Every
+//! logit gets the same `log p0(x)`, so p(y|x) is the network's alone; the generative loss and the
+//! Langevin chains are those of the sum. A few hundred cells do not teach a network what is far from
+//! them; that the mixture knows from the start.
+
+use super::train::{Cells, Named};
+use crate::analysis::discriminant::Discriminant;
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::tensor::Tensor;
+use crate::tensor::op::Activation;
+
+/// `log p0(x)` up to a constant, for `u = W (x - centre)`: `logsumexp_y(m_y u + c_y) - u u / 2`.
+pub struct Base {
+    /// W `[d, d]`: whitens the classes' common covariance.
+    whiten: Tensor,
+    /// `-W centre` `[d]`.
+    offset: Tensor,
+    /// Whitened class means m `[C, d]`.
+    means: Tensor,
+    /// `ln prior_y - m_y m_y / 2` `[C]`.
+    weights: Tensor,
+}
+
+/// What the four tensors are called beside the network's.
+const NAMES: [&str; 4] = ["base.whiten", "base.offset", "base.means", "base.weights"];
+
+impl Base {
+    /// Fits the mixture to cells that carry noise of standard deviation `noise`, as those of the
+    /// training do: its variance is a floor under every direction's, which keeps Langevin steps
+    /// shorter than twice that variance stable. With few cells the covariance is shrunk as if d more
+    /// cells had shown equal variances.
+    ///
+    /// # Errors
+    /// As [`Discriminant::fit`]; device errors.
+    pub fn fit(cells: &Cells, classes: usize, noise: f32, device: &Device) -> Result<Base> {
+        let (d, n) = (cells.features, cells.len());
+        let centre: Vec<f64> = (0..d)
+            .map(|j| cells.x.iter().skip(j).step_by(d).map(|&v| f64::from(v)).sum::<f64>() / n.max(1) as f64)
+            .collect();
+        let x: Vec<f64> =
+            cells.x.chunks(d.max(1)).flat_map(|row| row.iter().zip(&centre).map(|(&v, c)| f64::from(v) - c)).collect();
+        let shrinkage = d as f64 / (n + d) as f64;
+        let fit = Discriminant::fit_noisy(&x, d, &cells.y, classes, shrinkage, f64::from(noise).powi(2))?;
+        let whiten = fit.whitening();
+        let offset: Vec<f32> =
+            whiten.chunks(d).map(|row| -row.iter().zip(&centre).map(|(w, c)| w * c).sum::<f64>() as f32).collect();
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let values = [narrow(&whiten), offset, narrow(fit.whitened_means()), narrow(&fit.offsets())];
+        Base::new(values, d, classes, device)
+    }
+
+    fn new(values: [Vec<f32>; 4], d: usize, classes: usize, device: &Device) -> Result<Base> {
+        let [whiten, offset, means, weights] = values;
+        Ok(Base {
+            whiten: Tensor::from_slice(&whiten, &[d, d], device)?,
+            offset: Tensor::from_slice(&offset, &[d], device)?,
+            means: Tensor::from_slice(&means, &[classes, d], device)?,
+            weights: Tensor::from_slice(&weights, &[classes], device)?,
+        })
+    }
+
+    /// `log p0` of `x` `[rows, d]` as `[rows, 1]`.
+    pub fn score(&self, x: &Tensor) -> Result<Tensor> {
+        let u = x.linear(&self.whiten, &self.offset, Activation::None)?;
+        let nearest = u.linear(&self.means, &self.weights, Activation::None)?.logsumexp()?;
+        nearest.unsqueeze(1)?.sub(&u.square()?.sum(&[1], true)?.mul_scalar(0.5)?)
+    }
+
+    /// Its tensors, for a model file.
+    pub fn export(&self) -> Result<Vec<Named>> {
+        let tensors = [&self.whiten, &self.offset, &self.means, &self.weights];
+        NAMES.iter().zip(tensors).map(|(name, t)| Ok((name.to_string(), t.shape().to_vec(), t.to_vec()?))).collect()
+    }
+
+    /// What [`Base::export`] gave, if it is there.
+    ///
+    /// # Errors
+    /// `Error::Argument` naming what is missing or has another shape.
+    pub fn import(named: &[Named], d: usize, classes: usize, device: &Device) -> Result<Option<Base>> {
+        if !named.iter().any(|(name, ..)| name.starts_with("base.")) {
+            return Ok(None);
+        }
+        let shapes: [&[usize]; 4] = [&[d, d], &[d], &[classes, d], &[classes]];
+        let mut values: [Vec<f32>; 4] = Default::default();
+        for ((name, shape), slot) in NAMES.iter().zip(shapes).zip(&mut values) {
+            let found = named.iter().find(|(n, s, _)| n == name && s == shape);
+            let missing = || Error::Argument { op: "import", what: format!("{name} {shape:?} is missing") };
+            *slot = found.ok_or_else(missing)?.2.clone();
+        }
+        Base::new(values, d, classes, device).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two classes around (0, 0) and (4, 0) with variances 1 and 4.
+    fn cells() -> Cells {
+        let (a, b) = (1.0f32, 2.0f32);
+        let ring = [(a, b), (-a, b), (a, -b), (-a, -b)];
+        let all = [0.0, 4.0].iter().flat_map(|&c| ring.iter().map(move |&(x, y)| [c + x, y]));
+        Cells { x: all.flatten().collect(), y: vec![0, 0, 0, 0, 1, 1, 1, 1], features: 2 }
+    }
+
+    #[test]
+    fn the_score_is_the_mixtures_log_density_up_to_a_constant() {
+        let device = Device::cpu(1);
+        let base = Base::fit(&cells(), 2, 0.5, &device).unwrap();
+        // Scatter diag(8, 32) over n - C = 6, a fifth of it replaced by its mean, noise added.
+        let v = [0.8 * 8.0 / 6.0 + 0.2 * 20.0 / 6.0 + 0.25, 0.8 * 32.0 / 6.0 + 0.2 * 20.0 / 6.0 + 0.25f64];
+        let exact = |x: [f64; 2]| {
+            let part = |c: f64| 0.5 * (-0.5 * ((x[0] - c).powi(2) / v[0] + x[1] * x[1] / v[1])).exp();
+            (part(0.0) + part(4.0)).ln()
+        };
+        let points = [[0.0, 0.0], [2.0, 1.0], [4.5, -3.0], [-6.0, 8.0]];
+        let x: Vec<f32> = points.iter().flatten().map(|&v| v as f32).collect();
+        let s = base.score(&Tensor::from_slice(&x, &[4, 2], &device).unwrap()).unwrap().to_vec().unwrap();
+        for (p, &s_p) in points.iter().zip(&s) {
+            let (found, expected) = (f64::from(s_p - s[0]), exact(*p) - exact(points[0]));
+            assert!((found - expected).abs() < 1e-4, "{p:?}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_base_written_and_read_is_the_same_and_a_damaged_one_is_refused() {
+        let device = Device::cpu(1);
+        let mut named = Base::fit(&cells(), 2, 0.5, &device).unwrap().export().unwrap();
+        let again = Base::import(&named, 2, 2, &device).unwrap().unwrap();
+        assert_eq!(again.export().unwrap(), named);
+        assert!(Base::import(&[], 2, 2, &device).unwrap().is_none());
+        named.pop();
+        assert!(Base::import(&named, 2, 2, &device).is_err());
+    }
+}
