@@ -4,12 +4,15 @@
 #   benches/gpu.sh pack [FOLDER]        where Rust is: builds the programs into FOLDER (target/gpu)
 #   benches/gpu.sh run [FOLDER] STEP... where the GPU is, in the root of the package, with FOLDER there:
 #
+# DEVICE=cpu runs the same steps where there is no card: the kernels' sources on the host, the benches
+# on the processor (QUICK=1: with small sizes), and says which steps need a card.
+#
 #     info      the card, and `cytograd devices` with its self-check
 #     kernels   every kernel test on the card: the reference's bits
 #     runs      whole training runs and recorded steps on the card: the CPU's bits
 #     memcheck  compute-sanitizer memcheck over the kernel tests of $FAMILIES (default: all)
 #     racecheck the same with racecheck
-#     bench     cytograd bench --counterparts --device cuda
+#     bench     cytograd bench --counterparts --device $DEVICE
 #     torch     the PyTorch counterparts (benches/torch_counterparts.py)
 #     table     both side by side, for benches/RESULTS.md
 #
@@ -40,6 +43,7 @@ pack() {
 }
 
 out=${OUT:-$folder/out}
+device=${DEVICE:-cuda}
 failed=0
 step() { # NAME SECONDS COMMAND...: runs it with a time limit, keeps its output, says how it ended
     local name=$1 limit=$2 start=$SECONDS code
@@ -63,15 +67,22 @@ sanitize() { # TOOL
         "$folder/test-kernels" --test-threads 1 "${filter[@]}"
 }
 
+needs_a_card() { # NAME: whether there is one; says that the step is left out if not
+    [ "$device" != cpu ] || echo "== $1: left out, needs a card"
+    [ "$device" != cpu ]
+}
+
 run() {
-    export CYTOGRAD_REQUIRE=cuda CYTOGRAD_SKIP=cuda-host
+    # With a card, the kernels' sources on the host are left out, and a missing device is a failure.
+    [ "$device" = cpu ] || export CYTOGRAD_REQUIRE=cuda CYTOGRAD_SKIP=cuda-host
     mkdir -p "$out"
+    rm -f "$out"/*.csv
     local steps=("$@")
     [ $# -gt 0 ] || steps=(info kernels runs memcheck racecheck bench torch table)
     for name in "${steps[@]}"; do
         case $name in
         info)
-            nvidia-smi --query-gpu=name,memory.total,driver_version,clocks.max.sm,clocks.max.memory --format=csv,noheader
+            [ "$device" = cpu ] || nvidia-smi --query-gpu=name,memory.total,driver_version,clocks.max.sm,clocks.max.memory --format=csv,noheader
             step devices 120 "$folder/cytograd" devices
             cat "$out/devices.log"
             ;;
@@ -80,9 +91,12 @@ run() {
             step runs 300 "$folder/test-training" --test-threads 4
             step recording 120 "$folder/test-recording" --test-threads 2
             ;;
-        memcheck | racecheck) sanitize "$name" ;;
-        bench) step bench 300 "$folder/cytograd" bench --counterparts --device cuda --csv "$out/cytograd.csv" ;;
-        torch) step torch 400 sh -c "python3 benches/torch_counterparts.py > '$out/torch.csv'" ;;
+        memcheck | racecheck) needs_a_card "$name" && sanitize "$name" ;;
+        bench)
+            step bench 300 "$folder/cytograd" bench --counterparts --device "$device" ${QUICK:+--quick} \
+                --csv "$out/cytograd.csv"
+            ;;
+        torch) needs_a_card torch && step torch 400 sh -c "python3 benches/torch_counterparts.py > '$out/torch.csv'" ;;
         table) step table 60 python3 benches/gpu_table.py "$out/cytograd.csv" "$out/torch.csv" && cat "$out/table.log" ;;
         *)
             echo "gpu.sh: no step named $name" >&2
@@ -96,5 +110,5 @@ run() {
 case $mode in
 pack) pack ;;
 run) run "$@" ;;
-*) sed -n '2,20p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' ;;
+*) sed -n '2,21p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' ;;
 esac

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Prints `cytograd bench --counterparts --csv` beside benches/torch_counterparts.py as a table.
 
-Usage: gpu_table.py CYTOGRAD.csv TORCH.csv
+Usage: gpu_table.py CYTOGRAD.csv TORCH.csv      (without the second file: its columns are empty)
 """
 import csv
+import os
 import sys
 
 
@@ -18,9 +19,11 @@ def main():
         raise SystemExit(__doc__.strip())
     with open(sys.argv[1], newline="", encoding="utf-8") as file:
         ours = list(csv.DictReader(file))
-    with open(sys.argv[2], newline="", encoding="utf-8") as file:
-        lines = list(file)
-    print("".join(line[2:] for line in lines if line.startswith("#")).strip(), "\n")
+    lines = []
+    if os.path.exists(sys.argv[2]):
+        with open(sys.argv[2], newline="", encoding="utf-8") as file:
+            lines = list(file)
+        print("".join(line[2:] for line in lines if line.startswith("#")).strip(), "\n")
     rows = csv.DictReader(line for line in lines if not line.startswith("#"))
     theirs = {f"{row['kernel']} {row['case']}": row for row in rows}
     print("| case | cytograd | rate | of the ceiling | PyTorch | ratio | PyTorch, graph | ratio | PyTorch's peak |")

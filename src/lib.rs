@@ -32,8 +32,6 @@ pub mod backend;
 pub mod cli;
 pub mod cpu;
 #[cfg(feature = "cuda")]
-// Being written.
-#[allow(missing_docs)]
 pub mod cuda;
 pub mod data;
 pub mod device;

@@ -21,6 +21,7 @@ impl Memory {
         Memory { address, _owner: Box::new(owner) }
     }
 
+    /// Of its first byte, on the device.
     pub fn address(&self) -> u64 {
         self.address
     }
@@ -31,6 +32,7 @@ pub trait Driver: Send + Sync {
     /// `"cuda:0"`.
     fn name(&self) -> &str;
 
+    /// What planners need to know of it.
     fn chip(&self) -> Chip;
 
     /// At least `bytes` bytes with undefined content.

@@ -4,6 +4,7 @@ use super::plan::{Arg, Chip, Plan, Planner, Step, sweep};
 use crate::kernel::elementwise::*;
 use crate::kernel::{Kernel, Layout, MAX_RANK, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 4] = [(&UNARY, unary), (&BINARY, binary), (&SELECT, select), (&FILL, fill)];
 
 /// The functions of a map: for contiguous views, for views of rows and columns, for any views.

@@ -4,6 +4,7 @@ use super::plan::{Chip, Plan, Planner, sweep};
 use crate::kernel::gather::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 7] = [
     (&COPY, copy),
     (&ROWS, rows),

@@ -4,14 +4,17 @@ use super::plan::{Arg, Chip, Plan, Planner, Step, ZEROS};
 use crate::kernel::gemm::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 1] = [(&GEMM, gemm)];
 
 /// A tile kernel of `kernels/gemm.cu`; the numbers are those of its template.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
+    /// Its name in the kernel file.
     pub function: &'static str,
-    /// Rows and columns of the output that a block computes.
+    /// Rows of the output that a block computes.
     pub rows: u32,
+    /// Columns of the output that a block computes.
     pub cols: u32,
     /// Threads of a block.
     threads: u32,
@@ -22,6 +25,8 @@ pub struct Tile {
     issues: u32,
 }
 
+/// All tile kernels, largest first.
+///
 /// Few, since each one is compiled by the driver at first use. What bounds a tile, per element of k: its
 /// multiply-adds over 128 per cycle; the words that it reads from the level-two cache, one for 16
 /// multiply-adds at 32 x 32 and for 64 at 128 x 128; and that there be as many blocks as
@@ -60,10 +65,12 @@ impl Tile {
     }
 }
 
-/// A tile, and the chunks of k that a block computes; all of them: k is not cut.
+/// A way to compute a product.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
+    /// The kernel.
     pub tile: Tile,
+    /// Chunks of k that a block computes; all of them: k is not cut.
     pub chunks_per_part: u32,
 }
 

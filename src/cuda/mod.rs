@@ -38,6 +38,7 @@ pub struct Family {
     /// The mode that these kernels are for. Beyond `Strict` they replace the strict ones on devices
     /// that the images cover.
     pub math: Math,
+    /// What it computes.
     pub kernels: &'static [(&'static Kernel, Planner)],
     /// Target (`"70"`: from capability 7.0 on; `"90a"`: 9.0 alone) and text, in ascending order.
     pub images: &'static [(&'static str, &'static str)],
@@ -150,6 +151,7 @@ impl<D: Driver> Cuda<D> {
         Cuda { driver, chip, table, scratch: Mutex::default(), zeros: OnceLock::new() }
     }
 
+    /// The device.
     pub fn driver(&self) -> &D {
         &self.driver
     }
@@ -169,8 +171,9 @@ impl<D: Driver> Cuda<D> {
                 // What runs may still use the old one.
                 self.driver.sync()?;
             }
+            // Exact at first, which lets a checker of memory see its end; then in powers of two.
+            let words = if scratch.words == 0 { words } else { words.next_power_of_two() };
             *scratch = Scratch { recorded: scratch.recorded.take(), ..Scratch::default() };
-            let words = words.next_power_of_two();
             scratch.memory = Some(Arc::new(self.driver.alloc(words * 4)?));
             scratch.words = words;
         }

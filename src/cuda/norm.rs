@@ -5,6 +5,7 @@ use super::rows::{buffers, over_columns, over_matrix, over_rows, row_functions};
 use crate::kernel::norm::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 6] = [
     (&BATCH_STATS, batch_stats),
     (&BATCH_APPLY, batch_apply),

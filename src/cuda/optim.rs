@@ -10,6 +10,7 @@ macro_rules! rule {
     };
 }
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 9] = [
     rule!(SGD, "optim_sgd"),
     rule!(MOMENTUM, "optim_momentum"),

@@ -49,14 +49,17 @@ impl<T: Copy, const N: usize> List<T, N> {
         self
     }
 
+    /// How many it holds.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// In the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.items[..self.len].iter().flatten()
     }
@@ -88,6 +91,7 @@ pub type StepList = List<Step, 8>;
 /// One launch of a device function.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
+    /// Its name in the kernel file.
     pub function: &'static str,
     /// Blocks: x up to 2^31 - 1, y and z up to 65535.
     pub grid: [u32; 3],
@@ -95,6 +99,7 @@ pub struct Step {
     pub block: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub shared: u32,
+    /// In the order of its parameters.
     pub args: ArgList,
 }
 
@@ -125,6 +130,7 @@ impl Step {
 /// What a call becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Plan {
+    /// In the order in which they run.
     pub steps: StepList,
     /// Words of scratch memory that the steps share; its content is undefined at first.
     pub scratch: usize,
@@ -155,6 +161,7 @@ impl Plan {
 /// What a planner knows of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chip {
+    /// How many it has.
     pub multiprocessors: u32,
     /// Most bytes of shared memory of a block.
     pub shared_per_block: u32,

@@ -4,6 +4,7 @@ use super::plan::{Chip, Plan, Planner, sweep};
 use crate::kernel::random::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 5] =
     [(&UNIFORM, uniform), (&NORMAL, normal), (&MASK, mask), (&BELOW, below), (&ADVANCE, advance)];
 

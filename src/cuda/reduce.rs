@@ -5,6 +5,7 @@ use super::rows::{buffers, launch, over_columns, teams, width};
 use crate::kernel::reduce::{self, *};
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 5] =
     [(&LAST, last), (&AXIS, axis), (&reduce::ALL, all), (&ARG, arg), (&SCAN, scan)];
 

@@ -4,6 +4,7 @@ use super::plan::{Chip, Plan, Planner, sweep};
 use crate::kernel::sgld::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 1] = [(&STEP, step)];
 
 fn step(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {

@@ -5,6 +5,7 @@ use super::rows::{RowFunctions, buffers, over_rows, row_functions};
 use crate::kernel::softmax::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 5] = [
     (&SOFTMAX, softmax),
     (&LOG, log),

@@ -5,6 +5,7 @@ use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::spmm::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 2] = [(&SPMM, spmm), (&TRANSPOSE, transpose)];
 
 /// Threads of a block, all kernels but one.
@@ -17,10 +18,12 @@ const STAGED_COLUMNS: u32 = 64;
 /// Words of scratch memory that cutting k may cost.
 const MAX_SCRATCH: u64 = 1 << 25;
 
-/// Rows of b read where they lie, or staged chunk by chunk in shared memory for a group of rows.
+/// A way to compute a product.
 #[derive(Clone, Copy, Debug)]
 pub enum Choice {
+    /// Rows of b read where they lie.
     Rows,
+    /// Chunks of them staged in shared memory for a group of rows.
     Staged {
         /// Rows of a block; a multiple of 16.
         group: u32,

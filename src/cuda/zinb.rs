@@ -4,6 +4,7 @@ use super::plan::{Arg, ArgList, Chip, Plan, Planner, Step, THREADS};
 use crate::kernel::zinb::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 4] =
     [(&VALUE, value), (&VALUE_GRAD, value_grad), (&CSR_VALUE, csr_value), (&CSR_VALUE_GRAD, csr_value_grad)];
 

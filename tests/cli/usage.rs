@@ -73,6 +73,20 @@ fn a_device_that_is_not_there_is_exit_code_3() {
 }
 
 #[test]
+fn devices_names_each_accelerator_or_says_in_one_line_why_there_is_none() {
+    let place = Place::new();
+    let said = place.run("devices");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let lines: Vec<&str> = said.stdout.lines().filter(|line| line.starts_with("cuda")).collect();
+    assert!(!lines.is_empty(), "{}", said.stdout);
+    if !lines[0].starts_with("cuda:") {
+        assert_eq!(lines.len(), 1, "{}", said.stdout);
+        let reasons = ["no NVIDIA driver", "the NVIDIA driver", "this build has no cuda backend"];
+        assert!(reasons.iter().any(|reason| lines[0].contains(reason)), "{}", lines[0]);
+    }
+}
+
+#[test]
 fn too_little_memory_is_exit_code_3() {
     let place = Place::new();
     cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});

@@ -1,6 +1,8 @@
 //! Every kernel on every backend: hostile shapes and values, the reference's bits, guard words intact.
 
 mod elementwise;
+#[cfg(feature = "cuda")]
+mod faults;
 mod gather;
 mod gemm;
 #[cfg(feature = "cuda")]
@@ -15,6 +17,8 @@ mod optim;
 mod plans;
 mod random;
 mod reduce;
+#[cfg(feature = "cuda")]
+mod sanitize;
 mod sgld;
 #[cfg(feature = "cuda")]
 mod shim;

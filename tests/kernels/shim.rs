@@ -28,25 +28,6 @@ pub fn listed(variable: &str, part: &str) -> bool {
     std::env::var(variable).is_ok_and(|parts| parts.split(' ').any(|p| p == part))
 }
 
-/// Whether every family has CUDA kernels.
-pub fn complete() -> bool {
-    let families = [
-        "elementwise",
-        "gather",
-        "gemm",
-        "mmd",
-        "norm",
-        "optim",
-        "random",
-        "reduce",
-        "sgld",
-        "softmax",
-        "spmm",
-        "zinb",
-    ];
-    families.iter().all(|name| cytograd::cuda::FAMILIES.iter().any(|family| family.module == *name))
-}
-
 /// Why there is no shim here, or one backend for each of [`CHIPS`].
 pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
     if listed("CYTOGRAD_SKIP", "cuda-host") {
@@ -55,6 +36,14 @@ pub fn backends() -> std::result::Result<Vec<(String, Cuda<Shim>)>, String> {
     let library = library()?;
     let make = |(name, chip): (&str, Chip)| (name.to_string(), Cuda::new(Shim::new(library.clone(), chip)));
     Ok(CHIPS.map(make).into_iter().collect())
+}
+
+/// The driver alone, for the first of [`CHIPS`].
+pub fn driver() -> std::result::Result<Shim, String> {
+    if listed("CYTOGRAD_SKIP", "cuda-host") {
+        return Err("CYTOGRAD_SKIP=cuda-host".into());
+    }
+    Ok(Shim::new(library()?, CHIPS[0].1))
 }
 
 /// The kernels' folder: of the package, wherever it lies now.
@@ -68,7 +57,7 @@ pub fn sources() -> Option<PathBuf> {
 pub fn library() -> std::result::Result<Arc<Library>, String> {
     static LIBRARY: OnceLock<std::result::Result<Arc<Library>, String>> = OnceLock::new();
     let load = || {
-        let path = build()?;
+        let path = build(sanitize())?;
         // SAFETY: our own library, whose initialisers are those of plain C++ globals.
         unsafe { Library::new(&path) }.map(Arc::new).map_err(|e| format!("{}: {e}", path.display()))
     };
@@ -91,10 +80,12 @@ fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
 
 /// Compiles what changed since the last time, and links. One object per file, named by the hash of all
 /// that it depends on.
-fn build() -> std::result::Result<PathBuf, String> {
+fn build(sanitize: bool) -> std::result::Result<PathBuf, String> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let sources = sources().ok_or("the folder kernels/ is not here")?;
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    if Command::new(&compiler).arg("--version").output().is_err() {
+    if Command::new(&compiler).arg("--version").env_remove("LD_PRELOAD").output().is_err() {
         return Err(format!("no C++ compiler: {compiler} cannot be run"));
     }
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cuda-host");
@@ -105,7 +96,7 @@ fn build() -> std::result::Result<PathBuf, String> {
     if cfg!(target_arch = "x86_64") {
         flags.push("-mfma");
     }
-    if sanitize() {
+    if sanitize {
         flags.push("-fsanitize=address");
     }
     let mut common = DefaultHasher::new();
@@ -142,7 +133,7 @@ fn build() -> std::result::Result<PathBuf, String> {
         workers.into_iter().try_for_each(|w| w.join().expect("a compiler thread"))
     })?;
     let part = library.with_extension(format!("part{}", std::process::id()));
-    let sanitizer = sanitize().then_some("-fsanitize=address");
+    let sanitizer = sanitize.then_some("-fsanitize=address");
     run(Command::new(&compiler)
         .arg("-shared")
         .args(sanitizer)
@@ -161,9 +152,25 @@ fn run(command: &mut Command) -> std::result::Result<(), String> {
     Ok(())
 }
 
-/// Whether the kernels run under the address sanitizer; its library must have been preloaded.
-fn sanitize() -> bool {
+/// Whether this process runs the kernels under the address sanitizer, whose library was loaded first.
+pub fn sanitize() -> bool {
     std::env::var_os("CYTOGRAD_SANITIZE").is_some()
+}
+
+/// The sanitizer's library, once the kernels have been compiled for it; or why there is none.
+pub fn sanitizer() -> std::result::Result<PathBuf, String> {
+    if listed("CYTOGRAD_SKIP", "cuda-host") {
+        return Err("CYTOGRAD_SKIP=cuda-host".into());
+    }
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let output = Command::new(&compiler).arg("-print-file-name=libasan.so").output();
+    let output = output.map_err(|_| format!("no C++ compiler: {compiler} cannot be run"))?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !path.is_absolute() {
+        return Err(format!("{compiler} has no libasan.so"));
+    }
+    build(true)?;
+    Ok(path)
 }
 
 /// The driver: memory is the host's, a launch is a call.

@@ -18,6 +18,7 @@ pub struct Found {
     pub memory: usize,
     /// The newest CUDA version that the driver speaks, as (12, 4).
     pub driver: (u32, u32),
+    /// What planners need to know of it.
     pub chip: Chip,
     pub(super) handle: sys::CUdevice,
 }
@@ -43,11 +44,8 @@ pub fn found() -> Result<Vec<Found>, String> {
     let mut version = 0;
     // SAFETY: this call exists in every driver and needs no initialisation.
     unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|e| refused(e))?;
-    if version < DRIVER {
-        let (major, minor) = (version / 1000, version % 1000 / 10);
-        return Err(format!(
-            "the NVIDIA driver is too old: it speaks CUDA {major}.{minor}, 12.0 is needed (driver 525 or newer)"
-        ));
+    if let Some(why) = too_old(version) {
+        return Err(why);
     }
     result::init().map_err(refused)?;
     let count = result::device::get_count().map_err(refused)?;
@@ -55,6 +53,19 @@ pub fn found() -> Result<Vec<Found>, String> {
         return Err("the NVIDIA driver finds no device".into());
     }
     (0..count).map(|i| describe(i, version).map_err(refused)).collect()
+}
+
+/// 12040 is CUDA 12.4.
+fn spoken(version: i32) -> (u32, u32) {
+    ((version / 1000) as u32, (version % 1000 / 10) as u32)
+}
+
+/// Why a driver that speaks this version cannot take the kernels, if so.
+fn too_old(version: i32) -> Option<String> {
+    let (major, minor) = spoken(version);
+    (version < DRIVER).then(|| {
+        format!("the NVIDIA driver is too old: it speaks CUDA {major}.{minor}, 12.0 is needed (driver 525 or newer)")
+    })
 }
 
 fn refused(e: DriverError) -> String {
@@ -72,7 +83,7 @@ fn describe(index: i32, version: i32) -> Result<Found, DriverError> {
         name: result::device::get_name(handle)?,
         // SAFETY: as above.
         memory: unsafe { result::device::total_mem(handle)? },
-        driver: ((version / 1000) as u32, (version % 1000 / 10) as u32),
+        driver: spoken(version),
         chip: Chip {
             multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             shared_per_block: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
@@ -89,4 +100,39 @@ fn describe(index: i32, version: i32) -> Result<Found, DriverError> {
 pub(super) fn text(e: DriverError) -> String {
     let words = e.error_string().map(|text| text.to_string_lossy().into_owned());
     words.unwrap_or_else(|_| format!("error {}", e.0 as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_driver_gets_a_line_with_its_version_and_the_one_needed() {
+        let line = too_old(11_080).expect("older than the PTX");
+        assert!(line.contains("CUDA 11.8") && line.contains("12.0 is needed (driver 525"), "{line}");
+        assert!(!line.contains('\n'));
+        assert_eq!([12_000, 12_040, 13_000].map(too_old), [None, None, None]);
+    }
+
+    #[test]
+    fn an_old_chip_gets_a_line_with_its_capability() {
+        let chip = |capability| Chip { multiprocessors: 1, shared_per_block: 48 << 10, capability };
+        let found = |capability| Found {
+            name: "a card".into(),
+            memory: 1 << 30,
+            driver: (12, 4),
+            chip: chip(capability),
+            handle: 0,
+        };
+        let line = found((6, 1)).unfit().expect("older than the PTX");
+        assert!(line.contains("a card has compute capability 6.1, 7.0 is needed"), "{line}");
+        assert_eq!([(7, 0), (9, 0), (12, 0)].map(|c| found(c).unfit()), [None, None, None]);
+    }
+
+    #[test]
+    fn a_machine_without_devices_gets_one_line() {
+        if let Err(why) = super::found() {
+            assert!(why.contains("NVIDIA driver") && !why.contains('\n'), "{why}");
+        }
+    }
 }
