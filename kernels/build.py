@@ -19,6 +19,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 KERNELS = os.path.dirname(os.path.abspath(__file__))
 VERSION = (12, 0)
@@ -141,7 +142,9 @@ def check(names):
     assemblers = [p for p in (find("cuda_nvcc/bin/ptxas"), find("cu13/bin/ptxas")) if p]
     if not assemblers:
         print("build.py: no ptxas here: nothing is assembled")
-    faults = []
+    every_arch = {arch for archs_of_target in ASSEMBLED.values() for arch in archs_of_target}
+    archs = {p: {arch for arch in every_arch if knows(p, arch)} for p in assemblers}
+    faults, jobs = [], []
     for family in families(names):
         may_spill = set(" ".join(SPILLS.findall(source_of(family))).split())
         for target in targets(family):
@@ -150,16 +153,16 @@ def check(names):
             if compiler.compile(family, target) != committed:
                 faults.append(f"{os.path.relpath(path)} is not what {family}.cu compiles to: run kernels/build.py")
                 continue
-            for ptxas in assemblers:
-                for arch in ASSEMBLED[target]:
-                    if not knows(ptxas, arch):
-                        continue
-                    rows, wrong = assemble(ptxas, family, target, arch, may_spill)
-                    faults += wrong
-                    if ptxas == assemblers[-1] and arch == ASSEMBLED[target][-1 if target == "90a" else 3]:
-                        for function, registers, spilled in sorted(rows):
-                            note = f", {spilled} bytes spilled" if spilled else ""
-                            print(f"{function:40} sm_{arch:4} {registers:3} registers{note}")
+            known = [(p, arch) for p in assemblers for arch in ASSEMBLED[target] if arch in archs[p]]
+            jobs += [(family, target, ptxas, arch, may_spill) for ptxas, arch in known]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda job: assemble(job[2], job[0], job[1], job[3], job[4]), jobs)
+        for (family, target, ptxas, arch, _), (rows, wrong) in zip(jobs, results):
+            faults += wrong
+            if ptxas == assemblers[-1] and arch == ASSEMBLED[target][-1 if target == "90a" else 3]:
+                for function, registers, spilled in sorted(rows):
+                    note = f", {spilled} bytes spilled" if spilled else ""
+                    print(f"{function:40} sm_{arch:4} {registers:3} registers{note}")
     committed = {f for f in os.listdir(os.path.join(KERNELS, "ptx")) if f.endswith(".ptx")}
     if not names:
         wanted = {os.path.basename(path_of(f, t)) for f in families([]) for t in targets(f)}

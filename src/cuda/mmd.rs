@@ -4,6 +4,7 @@ use super::plan::{Arg, ArgList, Chip, Plan, Planner, Step, THREADS};
 use crate::kernel::mmd::*;
 use crate::kernel::{Kernel, params};
 
+/// The kernels of the family, each with its planner.
 pub static KERNELS: [(&Kernel, Planner); 4] =
     [(&ROWS, rows), (&APPLY, apply), (&APPLY_GRAD, apply_grad), (&APPLY_BOTH, apply_both)];
 
