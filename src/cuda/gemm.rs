@@ -151,7 +151,7 @@ pub(super) fn copies(operand: &Operand, along: i32, k: i32, batch: &[u32; 4]) ->
     const LANES_ALONG_K: u32 = 1;
     const PIECES: u32 = 2;
     let products = batch.iter().zip(&operand.batch).all(|(&n, &stride)| n == 1 || stride % 4 == 0);
-    if along == 1 && k % 4 == 0 && operand.offset % 4 == 0 && products {
+    if along == 1 && k % 4 == 0 && operand.offset.is_multiple_of(4) && products {
         PIECES
     } else if k.unsigned_abs() < along.unsigned_abs() {
         LANES_ALONG_K

@@ -6,7 +6,9 @@ use super::plan::{Arg, Chip, Plan, Planner, Step, ZEROS};
 use crate::kernel::gemm::*;
 use crate::kernel::{Kernel, params};
 
+/// The product with factors rounded to TF32.
 pub static TF32: [(&Kernel, Planner); 1] = [(&GEMM, |bytes, _, chip| gemm(&TF32_TILES, bytes, chip))];
+/// The product with factors rounded to bf16.
 pub static BF16: [(&Kernel, Planner); 1] = [(&GEMM, |bytes, _, chip| gemm(&BF16_TILES, bytes, chip))];
 
 /// A tile kernel of `kernels/gemm_fast.cu`; the numbers are those of its template.
@@ -21,10 +23,12 @@ pub struct Tile {
     cycles: u64,
 }
 
+/// Tile kernels of TF32, largest first.
 pub const TF32_TILES: [Tile; 2] = [
     Tile { function: "gemm_tf32_128x128", size: 128, threads: 128, cycles: 26 },
     Tile { function: "gemm_tf32_64x64", size: 64, threads: 128, cycles: 12 },
 ];
+/// Tile kernels of bf16, largest first.
 pub const BF16_TILES: [Tile; 2] = [
     Tile { function: "gemm_bf16_128x128", size: 128, threads: 128, cycles: 24 },
     Tile { function: "gemm_bf16_64x64", size: 64, threads: 128, cycles: 12 },

@@ -182,7 +182,7 @@ pub struct Shim {
 
 /// What was recorded: a launch with the values of its arguments, or bytes to copy to an address.
 enum Kept {
-    Launch(Step, Vec<Vec<u8>>),
+    Launch(Box<Step>, Vec<Vec<u8>>),
     Upload(u64, Vec<u8>),
 }
 
@@ -314,7 +314,7 @@ impl Driver for Shim {
 
     unsafe fn launch(&self, _: &'static str, step: &Step, arguments: &[&[u8]]) -> Result<()> {
         if let Some(kept) = self.recording().as_mut() {
-            kept.push(Kept::Launch(*step, arguments.iter().map(|a| a.to_vec()).collect()));
+            kept.push(Kept::Launch(Box::new(*step), arguments.iter().map(|a| a.to_vec()).collect()));
             return Ok(());
         }
         self.run(step, arguments)

@@ -43,7 +43,7 @@ pub fn found() -> Result<Vec<Found>, String> {
     }
     let mut version = 0;
     // SAFETY: this call exists in every driver and needs no initialisation.
-    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(|e| refused(e))?;
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(refused)?;
     if let Some(why) = too_old(version) {
         return Err(why);
     }
