@@ -21,6 +21,8 @@ pub static KERNELS: [(&Kernel, Function); 2] = [(&SPMM, spmm), (&TRANSPOSE, tran
 const WIDTH: usize = 32;
 /// Columns that are copied at a time: a chunk of them fits the second-level cache.
 const GROUP: usize = 8 * WIDTH;
+/// Values in a cache line.
+const LINE: usize = 16;
 /// Entries per chunk below which copying the dense matrix does not pay.
 const FEW: usize = 384;
 
@@ -61,17 +63,23 @@ fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
         // SAFETY: the task that calls this is the only one that touches this block.
         unsafe { finish(&p.epilogue, &out, &block, bias, &[]) };
     };
-    let a = Cut::new(indptr, inputs[1], floats(inputs[2]), k, threads);
-    // Cut between columns first: then every row of the dense matrix is copied once.
+    let mut runs = Vec::new();
+    let a = Cut::new(indptr, inputs[1], floats(inputs[2]), k, threads.count(), &mut runs);
+    // Cut between columns first: then every row of the dense matrix is copied once. Two parts for
+    // each thread even out a busy core.
     let tiles = n.div_ceil(WIDTH);
-    let col_parts = tiles.min(threads.count());
+    let col_parts = if threads.count() == 1 { 1 } else { tiles.min(2 * threads.count()) };
     let row_parts = threads.count().div_ceil(col_parts).min(a.blocks());
     let (tiles_per, blocks_per) = (tiles.div_ceil(col_parts), a.blocks().div_ceil(row_parts));
     let (col_parts, row_parts) = (tiles.div_ceil(tiles_per), a.blocks().div_ceil(blocks_per));
     let entries = (indptr[m] - indptr[0]) as usize;
     let in_place = b.col == 1 && entries < FEW * a.chunks();
-    let work = (entries * 2 + m * a.chunks() * 4) * tiles / (col_parts * row_parts);
-    threads.each(col_parts * row_parts, work, |task| {
+    let work = (entries * 2 + m * a.chunks() * 4) * tiles;
+    threads.stages([a.blocks(), col_parts * row_parts], work, |stage, task| {
+        if stage == 0 {
+            // SAFETY: one task per block, and nobody reads it in this stage.
+            return unsafe { a.cut(task) };
+        }
         let (rows, cols) = (task / col_parts * blocks_per, task % col_parts * tiles_per * WIDTH);
         let job = Job {
             a: &a,
@@ -84,7 +92,7 @@ fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
             in_place,
             finish: &finish,
         };
-        // SAFETY: `Cut::new` has checked the entries, the dense matrix lies in its buffer, the
+        // SAFETY: all blocks are cut and their entries checked, the dense matrix lies in its buffer, the
         // output has m * n elements, and no other task has these columns of these rows.
         with_scratch(K_CHUNK * GROUP, |packed| unsafe { run(&job, packed) });
     });
@@ -100,8 +108,8 @@ dispatch! {
         run_with::<Four, 8, 4, 1>
 }
 
-/// `T` registers make a tile, `H` half of one; `G` runs are added up at a time. No closure here: it would be compiled without the
-/// instructions of `V`.
+/// `T` registers make a tile, `H` half of one; `G` runs are added up at a time. No closure here: it
+/// would be compiled without the instructions of `V`.
 ///
 /// # Safety
 /// As `run`; the processor has the instructions of `V`.
@@ -173,7 +181,15 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize>(
     let (groups, rest) = runs.as_chunks::<G>();
     // SAFETY: the caller's.
     unsafe {
-        for group in groups {
+        for (i, group) in groups.iter().enumerate() {
+            // Rows come in no order; those not written before come into the cache ahead of time.
+            if let Some(group) = groups.get(i + 2).filter(|_| to.first) {
+                for run in group {
+                    let row = to.out.wrapping_add(run.row as usize * to.step);
+                    V::prefetch(row);
+                    V::prefetch(row.wrapping_add(LINE));
+                }
+            }
             let chains = chains::<V, T, G>(a, group, tile, step);
             for (run, chain) in group.iter().zip(&chains) {
                 add::<V, T>(chain, run, to);

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A fixed number of worker threads. Work is cut so that every output element is computed whole by
 /// one thread; the cut never changes a bit.
@@ -109,6 +110,68 @@ impl Threads {
                 pool.install(|| (0..n).into_par_iter().for_each(&f));
             }
             _ => (0..n).for_each(f),
+        }
+    }
+
+    /// Calls `f(stage, i)` for every `i` below `counts[stage]`, stage after stage: none begins before the
+    /// one before has ended. In parallel if `work` scalar operations in all are worth it; that wakes the
+    /// threads once, not once per stage.
+    pub fn stages<const S: usize>(&self, counts: [usize; S], work: usize, f: impl Fn(usize, usize) + Sync) {
+        let most = counts.into_iter().max().unwrap_or(0);
+        let Some(pool) = self.pool.as_ref().filter(|_| most > 1 && work > SERIAL_WORK) else {
+            return (0..S).for_each(|stage| (0..counts[stage]).for_each(|i| f(stage, i)));
+        };
+        /// Counts a call as done however it ends, so that nobody waits for one that has panicked.
+        struct Done<'a>(&'a AtomicUsize);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Release);
+            }
+        }
+        let [taken, done] = [(); 2].map(|()| [(); S].map(|()| AtomicUsize::new(0)));
+        pool.install(|| {
+            (0..self.count.min(most)).into_par_iter().for_each(|_| {
+                for stage in 0..S {
+                    loop {
+                        let i = taken[stage].fetch_add(1, Ordering::Relaxed);
+                        if i >= counts[stage] {
+                            break;
+                        }
+                        let _done = Done(&done[stage]);
+                        f(stage, i);
+                    }
+                    // What is not done is being done by a thread at work.
+                    wait_until(|| done[stage].load(Ordering::Acquire) >= counts[stage]);
+                }
+            });
+        });
+    }
+}
+
+/// Waits for another thread at work.
+pub fn wait_until(ready: impl Fn() -> bool) {
+    let mut turns = 0;
+    while !ready() {
+        turns += 1;
+        if turns < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Threads;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_stage_begins_when_all_of_the_one_before_is_done() {
+        for threads in [1, 2, 7] {
+            let calls = [(); 100].map(|()| AtomicUsize::new(0));
+            Threads::new(threads).stages([100, 100], 1 << 30, |stage, i| {
+                let early = stage == 1 && calls.iter().any(|n| n.load(Ordering::Relaxed) == 0);
+                assert!(!early, "call {i} of the second stage came too early");
+                calls[i].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 2));
         }
     }
 }

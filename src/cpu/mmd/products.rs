@@ -8,6 +8,7 @@ use crate::cpu::Threads;
 use crate::cpu::gemm::Shared;
 use crate::cpu::gemm::micro::{Ahead, Table, table};
 use crate::cpu::lanes::with_scratch;
+use crate::cpu::threads::wait_until;
 use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::mmd::*;
 use std::ops::Range;
@@ -264,11 +265,7 @@ impl Job<'_> {
                     }
                     for j in if triangle { i } else { 0 }..columns {
                         if i > 0 {
-                            let mut turns = 0;
-                            while done[i - 1].load(Ordering::Acquire) <= j {
-                                turns += 1;
-                                if turns < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
-                            }
+                            wait_until(|| done[i - 1].load(Ordering::Acquire) > j);
                         }
                         let part = |k: usize, all: usize| k * CHUNK..all.min((k + 1) * CHUNK);
                         // SAFETY: the sums of rows I are used by this task alone, those of columns J by
