@@ -32,7 +32,7 @@ pub struct Tile {
 /// multiply-adds at 32 x 32 and for 64 at 128 x 128; and that there be as many blocks as
 /// multiprocessors. So: the largest tile, whose reads cost least, for outputs of 132 of them; a quarter,
 /// an eighth and a sixteenth of it for less, where a product is short of blocks rather than of bandwidth
-/// and k can be cut only into chunks. By [`Choice::cycles`], tiles of 64 x 128, 64 x 16 and 16 x 64 would
+/// and k can be cut only into chunks. By the estimate in `Choice::cycles`, tiles of 64 x 128, 64 x 16 and 16 x 64 would
 /// gain at most 4 % at the models' shapes; up to half for outputs of at most 16 columns and a
 /// hundred thousand rows, as the last layer of one annotation.
 pub const TILES: [Tile; 4] = [
