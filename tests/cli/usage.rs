@@ -87,6 +87,24 @@ fn devices_names_each_accelerator_or_says_in_one_line_why_there_is_none() {
 }
 
 #[test]
+fn the_program_is_below_25_mb_and_links_the_c_library_alone() {
+    if cfg!(debug_assertions) || !cfg!(feature = "hdf5-static") {
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_cytograd");
+    let bytes = std::fs::metadata(program).expect("the program").len();
+    assert!(bytes < 25_000_000, "{bytes} bytes");
+    let Ok(ldd) = std::process::Command::new("ldd").arg(program).output() else {
+        return eprintln!("skipped: no ldd");
+    };
+    let needed = String::from_utf8_lossy(&ldd.stdout);
+    let known = ["linux-vdso", "ld-linux", "libc.", "libm.", "libgcc_s.", "libpthread.", "libdl.", "librt."];
+    for line in needed.lines() {
+        assert!(known.iter().any(|name| line.contains(name)), "{line}");
+    }
+}
+
+#[test]
 fn too_little_memory_is_exit_code_3() {
     let place = Place::new();
     cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});
