@@ -177,6 +177,20 @@ fn a_file_that_holds_itself_is_not_followed_for_ever() {
     attempt(&path, "uns in uns");
 }
 
+#[test]
+fn seeds_of_the_fuzz_targets_are_good_files() {
+    let _turn = alone();
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (target, format) in [("h5ad", "h5ad"), ("tenx_hdf5", "10x HDF5"), ("loom", "loom"), ("delimited", "")] {
+        let files: Vec<PathBuf> = std::fs::read_dir(corpus.join(target)).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(!files.is_empty(), "{target}");
+        for path in files {
+            assert_eq!(attempt(&path, target), None, "{}", path.display());
+            assert!(open(&path).unwrap().format().starts_with(format), "{}", path.display());
+        }
+    }
+}
+
 /// Where a file is cut: at each end, around every power of two, and at many places between.
 fn cuts(length: usize, n: usize) -> Vec<usize> {
     let mut at: Vec<usize> = (0..n).map(|i| i * length / n).collect();

@@ -1,4 +1,4 @@
-//! Writes the seed corpus, with the writers that the tests use: `cargo run --bin seeds` in `fuzz/`.
+//! Writes the seed corpus, with the writers that the tests use: `cargo run --example seeds` in `fuzz/`.
 
 #[path = "../../../tests/readers/files.rs"]
 #[allow(dead_code)]
