@@ -1,6 +1,7 @@
 //! The flags that every subcommand has, and what they are turned into.
 
 use crate::backend;
+use crate::data::Memory;
 use crate::device::Device;
 use crate::error::Result;
 use clap::{Args, ValueEnum};
@@ -21,7 +22,8 @@ pub struct Common {
     /// How exactly to compute: beyond strict, products on CUDA tensor cores, recorded with the results
     #[arg(long, global = true, value_name = "MODE", default_value = "strict")]
     pub math: Math,
-    /// The most memory that tensors may take, as in 8GiB or 500MB [default: no limit]
+    /// The most memory to take, as in 8GiB or 500MB: larger matrices are read in blocks of cells, and
+    /// tensors on the device have this limit too; no result depends on it [default: no limit]
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
     memory: Option<u64>,
     /// Say nothing but errors
@@ -68,6 +70,11 @@ impl Common {
             Some(n) => usize::from(n),
             None => std::thread::available_parallelism().map_or(1, usize::from),
         }
+    }
+
+    /// The limit for matrices.
+    pub fn memory(&self) -> Memory {
+        self.memory.map_or_else(Memory::default, Memory::limited)
     }
 
     /// The device that was asked for.

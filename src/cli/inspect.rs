@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let source = crate::data::open(&args.file)?;
-    let overview = Overview::new(source.as_ref())?;
+    let overview = Overview::within(source.as_ref(), session.common.memory())?;
     if session.common.json {
         return output::print_json(&output::to_json(&overview)?);
     }

@@ -4,6 +4,7 @@
 //! what a caller cannot use into an error.
 #![forbid(unsafe_code)]
 
+use super::blocks::RowBlocks;
 use super::matrix::Matrix;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -78,86 +79,196 @@ pub struct Description {
 
 /// Looks at every entry and says what the matrix holds.
 pub fn describe(matrix: &Matrix) -> Description {
-    let mut seen = Description {
-        content: Content::Empty,
-        evidence: String::new(),
-        range: (0.0, 0.0),
-        nonzero: 0,
-        not_finite: None,
-        negative: None,
-        fractional: None,
-        empty_cells: Vec::new(),
+    let (n_rows, n_cols) = (matrix.n_rows(), matrix.n_cols());
+    let mut look = Look::new(n_rows);
+    (0..n_rows).for_each(|row| look.row(row, entries(matrix, row)));
+    let judged = look.judge(n_cols).unwrap_or_else(|mut logs| {
+        (0..n_rows).for_each(|row| logs.row(entries(matrix, row).map(|(_, value)| value)));
+        logs.judge()
+    });
+    look.finish(judged)
+}
+
+/// The same of a matrix that is read in blocks: once, and once more if the values may be logarithms.
+///
+/// # Errors
+/// Those of reading.
+pub fn describe_blocks(matrix: &dyn RowBlocks) -> Result<Description> {
+    let mut look = Look::new(matrix.n_rows());
+    matrix.pass(&mut |first, rows| {
+        for row in 0..rows.n_rows() {
+            let (columns, values) = rows.row(row);
+            look.row(first + row, columns.iter().zip(values).map(|(&column, &value)| (column as usize, value)));
+        }
+        Ok(())
+    })?;
+    let judged = match look.judge(matrix.n_cols()) {
+        Ok(judged) => judged,
+        Err(mut logs) => {
+            matrix.pass(&mut |_, rows| {
+                (0..rows.n_rows()).for_each(|row| logs.row(rows.row(row).1.iter().copied()));
+                Ok(())
+            })?;
+            logs.judge()
+        }
     };
-    for row in 0..matrix.n_rows() {
+    Ok(look.finish(judged))
+}
+
+/// (column, value) of the stored entries of a row.
+fn entries(matrix: &Matrix, row: usize) -> Box<dyn Iterator<Item = (usize, f32)> + '_> {
+    match matrix {
+        Matrix::Dense(m) => Box::new(m.row(row).iter().copied().enumerate()),
+        Matrix::Csr(m) => {
+            let (columns, values) = m.row(row);
+            Box::new(columns.iter().zip(values).map(|(&column, &value)| (column as usize, value)))
+        }
+    }
+}
+
+type Judged = (Content, String);
+
+/// What is seen in a pass over the rows, in order.
+struct Look {
+    seen: Description,
+    /// Of each row, what its values sum to.
+    totals: Vec<f64>,
+    multiples: Multiples,
+    n_rows: usize,
+}
+
+impl Look {
+    fn new(n_rows: usize) -> Look {
+        let seen = Description {
+            content: Content::Empty,
+            evidence: String::new(),
+            range: (0.0, 0.0),
+            nonzero: 0,
+            not_finite: None,
+            negative: None,
+            fractional: None,
+            empty_cells: Vec::new(),
+        };
+        Look { seen, totals: Vec::with_capacity(n_rows), multiples: Multiples::default(), n_rows }
+    }
+
+    fn row(&mut self, row: usize, values: impl Iterator<Item = (usize, f32)>) {
+        let seen = &mut self.seen;
         let before = seen.nonzero;
-        matrix.for_each_in_row(row, |column, value| {
-            let entry = || Some(Entry { row, column, value });
+        let mut total = 0.0;
+        let mut positive = Vec::new();
+        let judging = self.multiples.undecided();
+        for (column, value) in values {
             if value == 0.0 {
-                return;
+                continue;
             }
             seen.nonzero += 1;
+            let entry = || Some(Entry { row, column, value });
+            total += f64::from(value);
             if !value.is_finite() {
                 seen.not_finite = seen.not_finite.or_else(entry);
-                return;
+                continue;
             }
             seen.range = (seen.range.0.min(value), seen.range.1.max(value));
             if value < 0.0 {
                 seen.negative = seen.negative.or_else(entry);
             }
-            if value.fract() != 0.0 {
-                seen.fractional = seen.fractional.or_else(entry);
+            if seen.fractional.is_none() && value.fract() != 0.0 {
+                seen.fractional = entry();
             }
-        });
+            if judging && value > 0.0 {
+                positive.push(f64::from(value));
+            }
+        }
         if seen.nonzero == before {
             seen.empty_cells.push(row);
         }
+        self.totals.push(total);
+        if judging {
+            self.multiples.row(positive);
+        }
     }
-    (seen.content, seen.evidence) = judge(matrix, &seen);
-    seen
+
+    /// What the matrix holds, or what has to be looked at for it once more.
+    fn judge(&self, n_cols: usize) -> std::result::Result<Judged, Logs> {
+        let seen = &self.seen;
+        let high = seen.range.1;
+        if let Some(entry) = seen.not_finite {
+            return Ok((Content::NotFinite, format!("holds the value {}", entry.value)));
+        }
+        if seen.nonzero == 0 {
+            return Ok((Content::Empty, format!("{} cells x {n_cols} genes, all zero", self.n_rows)));
+        }
+        if let Some(entry) = seen.negative {
+            return Ok((Content::Scaled, format!("negative values down to {}, as {}", seen.range.0, entry.value)));
+        }
+        let Some(fractional) = seen.fractional else {
+            return Ok((Content::Counts, format!("whole numbers from 0 to {high}")));
+        };
+        if let Some(total) = common_total(&self.totals) {
+            let evidence = format!("every cell sums to {}", rounded(total));
+            return Ok((Content::Normalised { target: Some(total) }, evidence));
+        }
+        let otherwise = if self.multiples.fit() {
+            let evidence = "in each cell, values are multiples of the smallest".to_owned();
+            (Content::Normalised { target: None }, evidence)
+        } else {
+            let evidence = format!("values up to {high} that are not whole, as {}", fractional.value);
+            (Content::Fractional, evidence)
+        };
+        if high < 50.0 {
+            return Err(Logs { totals: Vec::new(), multiples: Multiples::default(), otherwise });
+        }
+        Ok(otherwise)
+    }
+
+    fn finish(self, (content, evidence): Judged) -> Description {
+        Description { content, evidence, ..self.seen }
+    }
 }
 
-fn judge(matrix: &Matrix, seen: &Description) -> (Content, String) {
-    let high = seen.range.1;
-    if let Some(entry) = seen.not_finite {
-        return (Content::NotFinite, format!("holds the value {}", entry.value));
-    }
-    if seen.nonzero == 0 {
-        return (Content::Empty, format!("{} cells x {} genes, all zero", matrix.n_rows(), matrix.n_cols()));
-    }
-    if let Some(entry) = seen.negative {
-        return (Content::Scaled, format!("negative values down to {}, as {}", seen.range.0, entry.value));
-    }
-    let Some(fractional) = seen.fractional else {
-        return (Content::Counts, format!("whole numbers from 0 to {high}"));
-    };
-    if let Some(total) = common_total(matrix, f64::from) {
-        return (Content::Normalised { target: Some(total) }, format!("every cell sums to {}", rounded(total)));
-    }
-    if high < 50.0
-        && let Some(total) = common_total(matrix, |v| f64::from(v).exp_m1())
-    {
-        let evidence = format!("every cell sums to {} after expm1", rounded(total));
-        return (Content::Log1p { target: Some(total) }, evidence);
-    }
-    if high < 50.0 && whole_multiples(matrix, |v| f64::from(v).exp_m1()) {
-        let evidence = "in each cell, expm1 of the values are multiples of the smallest".to_owned();
-        return (Content::Log1p { target: None }, evidence);
-    }
-    if whole_multiples(matrix, f64::from) {
-        return (Content::Normalised { target: None }, "in each cell, values are multiples of the smallest".to_owned());
-    }
-    (Content::Fractional, format!("values up to {high} that are not whole, as {}", fractional.value))
+/// The values without a logarithm that they may have.
+struct Logs {
+    totals: Vec<f64>,
+    multiples: Multiples,
+    otherwise: Judged,
 }
 
-/// The total of `f(value)` that all filled cells share: to one part in a thousand, and of many
-/// cells to one in a hundred, which is what values kept in half precision leave of it.
-fn common_total(matrix: &Matrix, f: impl Fn(f32) -> f64) -> Option<f64> {
-    let totals = (0..matrix.n_rows()).map(|row| {
+impl Logs {
+    fn row(&mut self, values: impl Iterator<Item = f32>) {
+        let judging = self.multiples.undecided();
+        let mut positive = Vec::new();
         let mut total = 0.0;
-        matrix.for_each_in_row(row, |_, value| total += f(value));
-        total
-    });
-    let filled: Vec<f64> = totals.filter(|&t| t > 0.0).collect();
+        for value in values {
+            let linear = f64::from(value).exp_m1();
+            total += linear;
+            if judging && value > 0.0 {
+                positive.push(linear);
+            }
+        }
+        self.totals.push(total);
+        if judging {
+            self.multiples.row(positive);
+        }
+    }
+
+    fn judge(self) -> Judged {
+        if let Some(total) = common_total(&self.totals) {
+            let evidence = format!("every cell sums to {} after expm1", rounded(total));
+            return (Content::Log1p { target: Some(total) }, evidence);
+        }
+        if self.multiples.fit() {
+            let evidence = "in each cell, expm1 of the values are multiples of the smallest".to_owned();
+            return (Content::Log1p { target: None }, evidence);
+        }
+        self.otherwise
+    }
+}
+
+/// The total that all filled cells share: to one part in a thousand, and of many cells to one in a
+/// hundred, which is what values kept in half precision leave of it.
+fn common_total(totals: &[f64]) -> Option<f64> {
+    let filled: Vec<f64> = totals.iter().copied().filter(|&t| t > 0.0).collect();
     if filled.len() < 2 {
         return None; // one cell shares its total with nobody
     }
@@ -166,32 +277,36 @@ fn common_total(matrix: &Matrix, f: impl Fn(f32) -> f64) -> Option<f64> {
     filled.iter().all(|t| (t - mean).abs() <= tolerance * mean).then_some(mean)
 }
 
-/// Whether, in nine of ten of the first cells, nearly all `f(value)` are whole multiples of the
-/// cell's smallest: what dividing counts by a total leaves behind.
-fn whole_multiples(matrix: &Matrix, f: impl Fn(f32) -> f64) -> bool {
-    let (mut looked, mut fit) = (0, 0);
-    for row in 0..matrix.n_rows() {
-        let mut values = Vec::new();
-        matrix.for_each_in_row(row, |_, value| {
-            if value > 0.0 {
-                values.push(f(value));
-            }
-        });
+/// Whether, in nine of ten of the first cells, nearly all values are whole multiples of the cell's
+/// smallest: what dividing counts by a total leaves behind.
+#[derive(Default)]
+struct Multiples {
+    looked: usize,
+    fit: usize,
+}
+
+impl Multiples {
+    fn undecided(&self) -> bool {
+        self.looked < 200
+    }
+
+    /// The values above 0 of a cell.
+    fn row(&mut self, mut values: Vec<f64>) {
         let unit = values.iter().copied().fold(f64::INFINITY, f64::min);
         // A few multiples could be chance, and far multiples drown in rounding.
         values.retain(|v| *v < 200.0 * unit);
         let more = values.iter().filter(|v| **v > 1.5 * unit).count();
         if more < 3 {
-            continue;
+            return;
         }
         let whole = values.iter().filter(|v| (*v / unit - (*v / unit).round()).abs() < 0.01).count();
-        looked += 1;
-        fit += usize::from(whole * 20 >= values.len() * 19);
-        if looked == 200 {
-            break;
-        }
+        self.looked += 1;
+        self.fit += usize::from(whole * 20 >= values.len() * 19);
     }
-    looked > 0 && fit * 10 >= looked * 9
+
+    fn fit(&self) -> bool {
+        self.looked > 0 && self.fit * 10 >= self.looked * 9
+    }
 }
 
 fn rounded(total: f64) -> f64 {

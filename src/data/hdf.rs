@@ -6,6 +6,7 @@
 //! memory.
 #![forbid(unsafe_code)]
 
+use super::chunks::{Chunks, Number};
 use crate::error::{Error, Result};
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
@@ -14,7 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// No filter makes more than about a thousand bytes of one (deflate: 1032).
-const MOST_BYTES_OF_ONE: u64 = 1100;
+pub(crate) const MOST_BYTES_OF_ONE: u64 = 1100;
 /// Declared sizes up to this are taken as they are.
 const SMALL: u64 = 1 << 20;
 
@@ -200,12 +201,59 @@ impl Place {
         Err(self.wrong(&dataset.name(), what, DAMAGED))
     }
 
+    /// The elements `span` of an array with one axis, unpacked on all threads where that is possible.
+    pub(crate) fn numbers<T: Number>(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<T>> {
+        self.check_size::<T>(dataset)?;
+        match Chunks::of(dataset) {
+            Some(chunks) if span.start <= span.end && span.end <= dataset.size() => chunks.read(self, span),
+            _ => self.span(dataset, span),
+        }
+    }
+
     /// All elements as f32; booleans become 0 and 1.
     pub(crate) fn floats(&self, dataset: &Dataset) -> Result<Vec<f32>> {
         if elements(dataset) == Elements::Bool {
             return Ok(self.values::<bool>(dataset)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
         }
-        self.values(dataset)
+        if dataset.ndim() == 1 { self.numbers(dataset, 0..dataset.size()) } else { self.values(dataset) }
+    }
+
+    /// The elements `span` of an array with one axis as f32; booleans become 0 and 1.
+    pub(crate) fn floats_in(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<f32>> {
+        if elements(dataset) == Elements::Bool {
+            return Ok(self.span::<bool>(dataset, span)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
+        }
+        self.numbers(dataset, span)
+    }
+
+    /// The elements `span` of an array of indices.
+    pub(crate) fn indices(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<u32>> {
+        self.check_size::<u32>(dataset)?;
+        if let Some(chunks) = Chunks::of(dataset)
+            && span.start <= span.end
+            && span.end <= dataset.size()
+        {
+            return chunks.read(self, span);
+        }
+        let whole: Vec<i64> = self.span(dataset, span)?;
+        let narrow = whole.into_iter().map(u32::try_from).collect::<std::result::Result<_, _>>();
+        narrow
+            .map_err(|_| self.wrong(&dataset.name(), "an index is negative or beyond 32 bits", "write the file again"))
+    }
+
+    /// The elements `span` of an array of row pointers, which must not fall.
+    pub(crate) fn pointers(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<usize>> {
+        let wrong = |what: &str| self.wrong(&dataset.name(), what, DAMAGED);
+        let whole: Vec<i64> = self.numbers(dataset, span)?;
+        let found: Vec<usize> = whole
+            .into_iter()
+            .map(usize::try_from)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| wrong("a pointer is negative"))?;
+        if found.windows(2).any(|pair| pair[0] > pair[1]) {
+            return Err(wrong("the pointers fall"));
+        }
+        Ok(found)
     }
 
     /// All elements as text.

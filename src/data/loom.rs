@@ -9,7 +9,7 @@ use super::csr::{Csr, CsrBuilder};
 use super::hdf::{DAMAGED, Elements, Place, dtype_name, elements, is_numeric, members};
 use super::matrix::{Dense, Matrix};
 use super::overview::Extra;
-use super::source::{Source, Stored, Which, check_rows};
+use super::source::{RowSizes, Source, Stored, Which, check_rows};
 use super::table::{Column, Table};
 use crate::error::Result;
 use hdf5::{File, Group};
@@ -154,14 +154,14 @@ impl Source for Loom {
         found
     }
 
-    fn dataset(&self) -> Result<Dataset> {
-        let mut dataset = Dataset::new(self.matrix(&Which::X)?, self.obs.clone(), self.var.clone())?;
+    fn row_sizes(&self, _: &Which) -> Result<RowSizes> {
+        Ok(RowSizes::Even(self.var.n_rows()))
+    }
+
+    fn frame(&self) -> Result<Dataset> {
+        let zeros = Csr::zeros(self.obs.n_rows(), self.var.n_rows());
+        let mut dataset = Dataset::new(Matrix::Csr(zeros), self.obs.clone(), self.var.clone())?;
         dataset.source.clone_from(&self.name);
-        for stored in &self.stored {
-            if let Which::Layer(name) = &stored.which {
-                dataset.layers.push((name.clone(), self.matrix(&stored.which)?));
-            }
-        }
         dataset.obsm.clone_from(&self.obsm);
         dataset.varm.clone_from(&self.varm);
         dataset.skipped.clone_from(&self.skipped);

@@ -11,7 +11,9 @@
 
 pub mod annotated;
 pub mod batches;
+pub mod blocks;
 pub mod check;
+mod chunks;
 pub mod columns;
 pub mod csr;
 pub mod delimited;
@@ -24,6 +26,7 @@ pub mod labels;
 mod lines;
 pub mod loom;
 pub mod matrix;
+pub mod memory;
 pub mod names;
 pub mod overview;
 pub mod preprocess;
@@ -35,9 +38,11 @@ pub mod table;
 pub mod tenx;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
+pub use blocks::{Blocks, RowBlocks};
 pub use csr::Csr;
 pub use genes::GeneMatch;
 pub use labels::Labels;
 pub use matrix::{Dense, Matrix};
+pub use memory::Memory;
 pub use source::{Source, Which, open};
 pub use table::{Categorical, Column, Table};

@@ -1,13 +1,14 @@
 //! What a file is, as far as a person or a pipeline wants to know before using it.
 //!
-//! May use: `error`, the readers, `check`, `names`, `columns`. One matrix is in memory at a time.
+//! May use: `error`, the readers, `check`, `names`, `columns`. Matrices are read in blocks.
 #![forbid(unsafe_code)]
 
+use super::blocks::Blocks;
 use super::check::{self, Content, Description, Names};
 use super::columns::{self, Candidate};
-use super::matrix::Matrix;
+use super::memory::Memory;
 use super::names::gene_names;
-use super::source::{Source, Which};
+use super::source::{Source, Stored, Which};
 use super::table::{Column, Table};
 use crate::error::Result;
 use serde::Serialize;
@@ -140,20 +141,27 @@ impl Overview {
     /// Looks at all of a file.
     ///
     /// # Errors
-    /// As [`Source::matrix`].
+    /// As [`Source::rows`].
     pub fn new(source: &dyn Source) -> Result<Overview> {
+        Overview::within(source, Memory::default())
+    }
+
+    /// Looks at all of a file, in blocks that `memory` allows.
+    ///
+    /// # Errors
+    /// As [`Blocks::new`] and [`Source::rows`].
+    pub fn within(source: &dyn Source, memory: Memory) -> Result<Overview> {
         let (obs, var) = (source.obs(), source.var(&Which::X));
         let (mut matrices, mut problems, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for stored in source.matrices() {
-            let matrix = source.matrix(&stored.which)?;
-            let described = check::describe(&matrix);
+            let described = check::describe_blocks(&Blocks::new(source, &stored.which, memory)?)?;
             let name = match &stored.which {
                 Which::X => "X".to_owned(),
                 Which::Layer(name) => format!("layer {name}"),
                 Which::Raw => "raw".to_owned(),
             };
             problems.extend(faults(source, &stored.which, &name, &described));
-            matrices.push(report(&name, stored.storage, &stored.dtype, &matrix, &described));
+            matrices.push(report(&name, stored, &described));
             seen.push((stored.which.clone(), described));
         }
         for (kind, names) in [("cell", &obs.index), ("gene", &var.index)] {
@@ -182,17 +190,17 @@ impl Overview {
     }
 }
 
-fn report(name: &str, storage: &str, dtype: &str, matrix: &Matrix, seen: &Description) -> MatrixReport {
-    let entries = matrix.n_rows() as f64 * matrix.n_cols() as f64;
+fn report(name: &str, stored: &Stored, seen: &Description) -> MatrixReport {
+    let entries = stored.n_rows as f64 * stored.n_cols as f64;
     let target_sum = match seen.content {
         Content::Normalised { target } | Content::Log1p { target } => target,
         _ => None,
     };
     MatrixReport {
         name: name.into(),
-        storage: storage.into(),
-        dtype: dtype.into(),
-        shape: [matrix.n_rows(), matrix.n_cols()],
+        storage: stored.storage.into(),
+        dtype: stored.dtype.clone(),
+        shape: [stored.n_rows, stored.n_cols],
         nonzero: seen.nonzero,
         density: if entries > 0.0 { seen.nonzero as f64 / entries } else { 0.0 },
         min: seen.range.0,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::annotated::{Dataset, missing_layer};
+use super::csr::Csr;
 use super::format::{self, Format};
 use super::matrix::Matrix;
 use super::overview::Extra;
@@ -56,8 +57,24 @@ pub struct Stored {
     pub entries: Option<usize>,
 }
 
+/// What reading a matrix row by row takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowSizes {
+    /// Any rows can be read, each of so many entries.
+    Even(usize),
+    /// Any rows can be read; row `i` has the entries from the i-th number to the next.
+    Pointers(Vec<usize>),
+    /// It has to be read as a whole.
+    Whole {
+        /// Stored entries.
+        entries: usize,
+        /// Because of this.
+        why: &'static str,
+    },
+}
+
 /// A file with cells and genes, opened.
-pub trait Source: Send {
+pub trait Source: Send + Sync {
     /// What it is, in words: `h5ad`, `10x HDF5 v3`.
     fn format(&self) -> &str;
     /// The file's name, for messages.
@@ -77,6 +94,12 @@ pub trait Source: Send {
     /// `Error::Data` if there is no such matrix, `Error::Format` if it cannot be read.
     fn rows(&self, which: &Which, rows: Range<usize>) -> Result<Matrix>;
 
+    /// What reading some rows of a matrix takes.
+    ///
+    /// # Errors
+    /// As [`Source::rows`].
+    fn row_sizes(&self, which: &Which) -> Result<RowSizes>;
+
     /// A whole matrix.
     ///
     /// # Errors
@@ -88,11 +111,33 @@ pub trait Source: Send {
     /// Names of what is neither matrix nor table, by part (`obsm`, `uns`), with shapes.
     fn extras(&self) -> BTreeMap<String, Vec<Extra>>;
 
+    /// All that the file holds beside its matrices: `x` (and that of `raw`) is all zero, layers are
+    /// missing.
+    ///
+    /// # Errors
+    /// As [`Source::rows`].
+    fn frame(&self) -> Result<Dataset>;
+
     /// All that the file holds.
     ///
     /// # Errors
     /// As [`Source::rows`].
-    fn dataset(&self) -> Result<Dataset>;
+    fn dataset(&self) -> Result<Dataset> {
+        let mut dataset = self.frame()?;
+        dataset.x = self.matrix(&choose_main(self.matrices(), self.name())?)?;
+        for stored in self.matrices() {
+            match &stored.which {
+                Which::X => {}
+                Which::Layer(name) => dataset.layers.push((name.clone(), self.matrix(&stored.which)?)),
+                Which::Raw => {
+                    if let Some(raw) = &mut dataset.raw {
+                        raw.x = self.matrix(&stored.which)?;
+                    }
+                }
+            }
+        }
+        Ok(dataset)
+    }
 }
 
 /// Opens the file or folder at `path` by its content, whatever its name.
@@ -124,25 +169,38 @@ pub fn choose(source: &dyn Source, layer: Option<&str>) -> Result<Which> {
     if has(&wanted) {
         return Ok(wanted);
     }
+    let Some(name) = layer else { return choose_main(source.matrices(), source.name()) };
     let names = layer_names(source);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match layer {
-        Some(name) => Err(missing_layer(source.name(), name, &names)),
-        None => {
-            let fix = format!("choose another matrix with --layer: {}", super::table::list_names(&names));
-            Err(Error::data(source.name(), "no matrix X in the file", fix))
-        }
-    }
+    Err(missing_layer(source.name(), name, &names))
 }
 
 /// What `--layer` may name.
 pub fn layer_names(source: &dyn Source) -> Vec<String> {
+    names(source.matrices())
+}
+
+fn names(matrices: &[Stored]) -> Vec<String> {
     let name = |m: &Stored| match &m.which {
         Which::X => None,
         Which::Layer(name) => Some(name.clone()),
         Which::Raw => Some("raw".to_owned()),
     };
-    source.matrices().iter().filter_map(name).collect()
+    matrices.iter().filter_map(name).collect()
+}
+
+/// `X`.
+///
+/// # Errors
+/// `Error::Data` that lists what there is instead.
+fn choose_main(matrices: &[Stored], file: &str) -> Result<Which> {
+    if matrices.iter().any(|m| m.which == Which::X) {
+        return Ok(Which::X);
+    }
+    let names = names(matrices);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fix = format!("choose another matrix with --layer: {}", super::table::list_names(&names));
+    Err(Error::data(file, "no matrix X in the file", fix))
 }
 
 /// What a model needs: one matrix as `x`, with its cells and genes.
@@ -207,6 +265,31 @@ impl Source for Loaded {
         let uns = self.dataset.uns.iter().map(|(name, _)| Extra { name: name.clone(), shape: vec![] });
         let parts = [("obsm".to_owned(), entries.collect::<Vec<_>>()), ("uns".to_owned(), uns.collect())];
         parts.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+    }
+
+    fn row_sizes(&self, _: &Which) -> Result<RowSizes> {
+        // It is in memory already.
+        let entries = self.dataset.x.nnz();
+        Ok(RowSizes::Whole { entries, why: "this format has no rows that can be found" })
+    }
+
+    fn frame(&self) -> Result<Dataset> {
+        let d = &self.dataset;
+        let zeros = Matrix::Csr(Csr::zeros(d.n_obs(), d.n_vars()));
+        Ok(Dataset {
+            x: zeros,
+            layers: Vec::new(),
+            obs: d.obs.clone(),
+            var: d.var.clone(),
+            obsm: d.obsm.clone(),
+            varm: d.varm.clone(),
+            obsp: d.obsp.clone(),
+            varp: d.varp.clone(),
+            uns: d.uns.clone(),
+            raw: None,
+            skipped: d.skipped.clone(),
+            source: d.source.clone(),
+        })
     }
 
     fn dataset(&self) -> Result<Dataset> {

@@ -1,7 +1,7 @@
 //! Matrices of the file: dense, CSR or CSC, whole or some rows.
 
 use super::read::Reader;
-use crate::data::hdf::{DAMAGED, below, dtype_name, elements, encoding, is_group, is_numeric, text_attr};
+use crate::data::hdf::{DAMAGED, below, dtype_name, encoding, is_group, is_numeric, text_attr};
 use crate::data::source::Stored;
 use crate::data::{Csr, Dense, Matrix, source::Which};
 use crate::error::{Error, Result};
@@ -80,23 +80,20 @@ impl Reader {
             let all = self.sparse(&group)?;
             return Ok(Matrix::Csr(all.select_rows(&rows.collect::<Vec<_>>())));
         }
-        let pointers = self.place.dataset(&group, "indptr")?;
-        let pointers = self.pointers(&group, self.place.span(&pointers, rows.start..rows.end + 1)?)?;
+        let pointers = self.place.pointers(&self.place.dataset(&group, "indptr")?, rows.start..rows.end + 1)?;
         let (from, to) = (pointers[0], pointers[rows.len()]);
-        if pointers.windows(2).any(|p| p[0] > p[1]) {
-            return Err(self.place.wrong(&group.name(), "row pointers fall", DAMAGED));
-        }
-        let indices = self.indices(&group, Some(from..to))?;
-        let data = self.place.dataset(&group, "data")?;
-        let values = match elements(&data) {
-            crate::data::hdf::Elements::Bool => {
-                self.place.span::<bool>(&data, from..to)?.into_iter().map(|b| f32::from(u8::from(b))).collect()
-            }
-            _ => self.place.span(&data, from..to)?,
-        };
+        let indices = self.place.indices(&self.place.dataset(&group, "indices")?, from..to)?;
+        let values = self.place.floats_in(&self.place.dataset(&group, "data")?, from..to)?;
         let pointers = pointers.iter().map(|p| p - from).collect();
         let csr = Csr::from_unsorted(rows.len(), head.n_cols, pointers, indices, values);
         csr.map(Matrix::Csr).map_err(|e| self.at(&group, e))
+    }
+
+    /// The row pointers of a CSR matrix.
+    pub(super) fn row_pointers(&self, parent: &Group, name: &str) -> Result<Vec<usize>> {
+        let group = self.place.group(parent, name)?;
+        let pointers = self.place.dataset(&group, "indptr")?;
+        self.place.pointers(&pointers, 0..pointers.size())
     }
 
     fn dense_shape(&self, dataset: &hdf5::Dataset) -> Result<(usize, usize)> {
@@ -144,8 +141,10 @@ impl Reader {
 
     pub(super) fn sparse(&self, group: &Group) -> Result<Csr> {
         let head = self.head(group)?;
-        let pointers = self.pointers(group, self.place.values(&self.place.dataset(group, "indptr")?)?)?;
-        let indices = self.indices(group, None)?;
+        let pointers = self.place.dataset(group, "indptr")?;
+        let pointers = self.place.pointers(&pointers, 0..pointers.size())?;
+        let indices = self.place.dataset(group, "indices")?;
+        let indices = self.place.indices(&indices, 0..indices.size())?;
         let data = self.place.dataset(group, "data")?;
         if !is_numeric(&data) {
             return Err(self.place.wrong(&data.name(), "expected numbers", "store a numeric matrix there"));
@@ -168,27 +167,6 @@ impl Reader {
             return Ok(());
         }
         Err(self.place.wrong(&group.name(), format!("declares {lines} rows"), DAMAGED))
-    }
-
-    fn pointers(&self, group: &Group, pointers: Vec<i64>) -> Result<Vec<usize>> {
-        let whole = pointers.into_iter().map(usize::try_from).collect::<std::result::Result<_, _>>();
-        whole.map_err(|_| self.place.wrong(&group.name(), "a pointer is negative", "write the file again"))
-    }
-
-    fn indices(&self, group: &Group, span: Option<Range<usize>>) -> Result<Vec<u32>> {
-        let dataset = self.place.dataset(group, "indices")?;
-        let bad = |_| self.place.wrong(&group.name(), "an index is negative or beyond 32 bits", "write the file again");
-        let narrow = dataset.dtype().is_ok_and(|d| d.size() <= 4);
-        macro_rules! read {
-            ($kind:ty) => {{
-                let found: Vec<$kind> = match span {
-                    Some(span) => self.place.span(&dataset, span)?,
-                    None => self.place.values(&dataset)?,
-                };
-                found.into_iter().map(u32::try_from).collect::<std::result::Result<_, _>>().map_err(bad)
-            }};
-        }
-        if narrow { read!(i32) } else { read!(i64) }
     }
 
     /// An error about the arrays, with the place of the matrix.

@@ -3,17 +3,18 @@
 use super::legacy;
 use super::read::Reader;
 use crate::data::annotated::{Dataset, Raw, Value};
+use crate::data::csr::Csr;
 use crate::data::hdf::{Place, is_group, members};
 use crate::data::matrix::Matrix;
 use crate::data::overview::Extra;
-use crate::data::source::{Source, Stored, Which, check_rows, choose};
+use crate::data::source::{RowSizes, Source, Stored, Which, check_rows, choose};
 use crate::data::table::{Table, list_names};
 use crate::error::{Error, Result};
 use hdf5::{File, Group};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// An h5ad file, opened for reading.
 pub struct H5ad {
@@ -27,7 +28,7 @@ pub struct H5ad {
     notes: Vec<String>,
     skipped: Vec<String>,
     /// A matrix stored by columns, turned once for reading by rows.
-    turned: RefCell<Option<(Which, Matrix)>>,
+    turned: Mutex<Option<(Which, Matrix)>>,
 }
 
 impl H5ad {
@@ -59,7 +60,7 @@ impl H5ad {
             matrices: Vec::new(),
             notes: Vec::new(),
             skipped: Vec::new(),
-            turned: RefCell::new(None),
+            turned: Mutex::new(None),
             place,
             file,
         };
@@ -174,7 +175,7 @@ impl Source for H5ad {
         if rows.len() == self.obs.n_rows() || !by_column {
             return reader.matrix_rows(&group, &name, rows);
         }
-        let mut turned = self.turned.borrow_mut();
+        let mut turned = self.turned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if turned.as_ref().is_none_or(|(kept, _)| kept != which) {
             *turned = Some((which.clone(), reader.matrix(&group, &name)?));
         }
@@ -211,17 +212,24 @@ impl Source for H5ad {
         found
     }
 
-    fn dataset(&self) -> Result<Dataset> {
-        choose(self, None)?;
-        let mut reader = Reader::new(&self.place);
-        let mut dataset = Dataset::new(self.matrix(&Which::X)?, self.obs.clone(), self.var.clone())?;
-        dataset.source.clone_from(&self.name);
-        for stored in &self.matrices {
-            if let Which::Layer(name) = &stored.which {
-                dataset.layers.push((name.clone(), self.matrix(&stored.which)?));
-            }
+    fn row_sizes(&self, which: &Which) -> Result<RowSizes> {
+        let (group, name) = self.parent(which)?;
+        let stored = self.matrices.iter().find(|m| m.which == *which);
+        match stored.map(|m| (m.storage, m.n_cols, m.entries.unwrap_or(0))) {
+            Some(("csr", ..)) => Reader::new(&self.place).row_pointers(&group, &name).map(RowSizes::Pointers),
+            Some(("csc", _, entries)) => Ok(RowSizes::Whole { entries, why: "the matrix is stored by genes (CSC)" }),
+            Some((_, n_cols, _)) => Ok(RowSizes::Even(n_cols)),
+            None => Err(Error::Argument { op: "read rows", what: "no matrix".into() }),
         }
-        let (file, n, m) = (&self.file, dataset.n_obs(), dataset.n_vars());
+    }
+
+    fn frame(&self) -> Result<Dataset> {
+        let mut reader = Reader::new(&self.place);
+        let zeros = |n: usize, m: usize| Matrix::Csr(Csr::zeros(n, m));
+        let (n, m) = (self.obs.n_rows(), self.var.n_rows());
+        let mut dataset = Dataset::new(zeros(n, m), self.obs.clone(), self.var.clone())?;
+        dataset.source.clone_from(&self.name);
+        let file = &self.file;
         dataset.obsm = reader.entries(file, "obsm", n)?;
         dataset.varm = reader.entries(file, "varm", m)?;
         dataset.obsp = reader.pairs(file, "obsp", n)?;
@@ -230,7 +238,7 @@ impl Source for H5ad {
         if let (Some(var), Some((group, _, _))) = (&self.raw_var, legacy::raw_names(file)) {
             let varm = if group.name() == "/" { "raw.varm" } else { "varm" };
             let varm = reader.entries(&group, varm, var.n_rows())?;
-            dataset.raw = Some(Raw { x: self.matrix(&Which::Raw)?, var: var.clone(), varm });
+            dataset.raw = Some(Raw { x: zeros(n, var.n_rows()), var: var.clone(), varm });
         }
         dataset.skipped.clone_from(&self.skipped);
         dataset.skipped.append(&mut reader.skipped);

@@ -9,7 +9,7 @@ use crate::data::csr::Csr;
 use crate::data::hdf::{DAMAGED, Place, dtype_name, elements, is_group, members};
 use crate::data::matrix::Matrix;
 use crate::data::overview::Extra;
-use crate::data::source::{Source, Stored, Which, check_rows};
+use crate::data::source::{RowSizes, Source, Stored, Which, check_rows};
 use crate::data::table::Table;
 use crate::error::{Error, Result};
 use hdf5::{File, Group};
@@ -165,27 +165,32 @@ impl TenxHdf5 {
         Ok(merged.finish())
     }
 
+    /// All cells, with the entries of genes left out.
+    fn other_features(&self) -> Result<Csr> {
+        const ROWS: usize = 4096;
+        let mut target: Vec<u32> = (0..self.features.len() as u32).collect();
+        self.parts.genes.iter().for_each(|&gene| target[gene] = u32::MAX);
+        let n = self.obs.n_rows();
+        let mut parts = Vec::new();
+        for first in (0..n).step_by(ROWS) {
+            let rows = self.all_features(&(first..(first + ROWS).min(n)))?;
+            parts.push(rows.map_cols(&target, self.features.len()));
+        }
+        if parts.is_empty() {
+            Ok(Csr::zeros(0, self.features.len()))
+        } else {
+            Csr::vstack(&parts.iter().collect::<Vec<_>>())
+        }
+    }
+
     fn block(&self, group: &Group, rows: &Range<usize>) -> Result<Csr> {
         let place = &self.place;
         let shape: Vec<i64> = place.values(&place.dataset(group, "shape")?)?;
-        let pointers: Vec<i64> = place.span(&place.dataset(group, "indptr")?, rows.start..rows.end + 1)?;
         let wrong = |what: &str| place.wrong(&group.name(), what, DAMAGED);
-        let pointers: Vec<usize> = pointers
-            .into_iter()
-            .map(usize::try_from)
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| wrong("a pointer is negative"))?;
-        if pointers.windows(2).any(|p| p[0] > p[1]) {
-            return Err(wrong("the pointers fall"));
-        }
+        let pointers = place.pointers(&place.dataset(group, "indptr")?, rows.start..rows.end + 1)?;
         let span = pointers[0]..pointers[rows.len()];
-        let indices: Vec<i64> = place.span(&place.dataset(group, "indices")?, span.clone())?;
-        let indices = indices
-            .into_iter()
-            .map(u32::try_from)
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|_| wrong("an index is negative or beyond 32 bits"))?;
-        let values = place.span(&place.dataset(group, "data")?, span.clone())?;
+        let indices = place.indices(&place.dataset(group, "indices")?, span.clone())?;
+        let values = place.floats_in(&place.dataset(group, "data")?, span.clone())?;
         let pointers = pointers.iter().map(|p| p - span.start).collect();
         let csr = Csr::from_unsorted(rows.len(), shape[0] as usize, pointers, indices, values);
         csr.map_err(|e| match e {
@@ -234,6 +239,26 @@ impl Source for TenxHdf5 {
         let parts = self.parts.others.iter();
         let list: Vec<Extra> = parts.map(|(name, rows)| Extra { name: name.clone(), shape: shape(rows) }).collect();
         if list.is_empty() { BTreeMap::new() } else { BTreeMap::from([("obsm".to_owned(), list)]) }
+    }
+
+    fn row_sizes(&self, _: &Which) -> Result<RowSizes> {
+        let mut sizes = vec![0; self.obs.n_rows() + 1];
+        for group in &self.groups {
+            let pointers = self.place.pointers(&self.place.dataset(group, "indptr")?, 0..sizes.len())?;
+            sizes.iter_mut().zip(pointers).for_each(|(sum, p)| *sum += p);
+        }
+        Ok(RowSizes::Pointers(sizes))
+    }
+
+    fn frame(&self) -> Result<Dataset> {
+        let (n, m) = (self.obs.n_rows(), self.var.n_rows());
+        let mut dataset = Dataset::new(Matrix::Csr(Csr::zeros(n, m)), self.obs.clone(), self.var.clone())?;
+        dataset.source.clone_from(&self.name);
+        if !self.parts.is_all(&self.features) {
+            let features = self.other_features()?;
+            self.parts.set_apart(&mut dataset, &features, &self.features);
+        }
+        Ok(dataset)
     }
 
     fn dataset(&self) -> Result<Dataset> {
