@@ -37,7 +37,7 @@ struct Inner {
     profile: Mutex<Option<Profile>>,
     /// Whether launches are being recorded, and the memory that they use.
     recording: AtomicBool,
-    held: Mutex<Option<Vec<Arc<Lease>>>>,
+    uses: Mutex<Option<record::Uses>>,
 }
 
 /// Launches and time of each kernel; see [`Device::profile`].
@@ -79,7 +79,7 @@ impl Device {
                 counter: OnceLock::new(),
                 profile: Mutex::new(None),
                 recording: AtomicBool::new(false),
-                held: Mutex::new(None),
+                uses: Mutex::new(None),
             }),
         }
     }
@@ -169,9 +169,12 @@ impl Device {
         Ok(storage)
     }
 
-    /// The word that random kernels add to their step. It stays 0 unless a recorded step that is
-    /// replayed advances it.
+    /// The word that random kernels add to their step: 0, but for launches that are recorded, which
+    /// have one that [`Recording::replay`] writes.
     pub fn counter(&self) -> Result<Storage> {
+        if let Some(counter) = self.recorded_counter() {
+            return Ok(counter);
+        }
         if self.inner.counter.get().is_none() {
             let buffer = self.inner.backend.alloc(4)?;
             self.inner.backend.upload(&buffer, &[0; 4])?;

@@ -5,7 +5,7 @@ use cytograd::Result;
 use cytograd::data::batches::BatchStream;
 use cytograd::device::Device;
 use cytograd::models::ebm::config::{LossConfig, NetConfig, OptimConfig, SgldConfig};
-use cytograd::models::ebm::train::judge;
+use cytograd::models::ebm::log::judge;
 use cytograd::models::ebm::{Cells, Clip, EbmConfig, Network, Select, StepLog, Trainer, clip, evaluate};
 use cytograd::nn::sampler::segments;
 use cytograd::nn::{Act, Mode, ReplayBuffer, Sgld, loss};

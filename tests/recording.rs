@@ -2,13 +2,16 @@
 //! theirs in other hands. On the kernels' source on the host, and on a device if there is one.
 #![cfg(feature = "cuda")]
 
+mod models;
 #[path = "kernels/shim.rs"]
 mod shim;
 
+use cytograd::cuda::Cuda;
 use cytograd::device::Device;
-use cytograd::nn::{Chain, Sgld};
+use cytograd::nn::{Chain, Sgld, Step};
 use cytograd::rng::{Stream, stream};
-use cytograd::tensor::Tensor;
+use cytograd::tensor::{Tensor, grad};
+use models::{Critic, bits, clams_with, trained_bits};
 
 fn devices() -> Vec<Device> {
     let mut all = Vec::new();
@@ -33,6 +36,24 @@ fn tensor(n: usize, seed: u64, device: &Device) -> Tensor {
     Tensor::from_slice(&values(n, seed), &[n], device).unwrap()
 }
 
+/// The kernels' source on the host, launched one by one; on a machine without a compiler the CPU.
+fn eager() -> Device {
+    match shim::driver() {
+        Ok(driver) => Device::new(Box::new(Cuda::new(driver.eager()))),
+        Err(_) => Device::cpu(1),
+    }
+}
+
+/// Runs `step` for t = `from`, ... `to`, and says how many launches each took at most.
+fn most_launches(device: &Device, from: u32, to: u32, mut step: impl FnMut(u32)) -> u64 {
+    let launched = |t| {
+        let before = device.memory().launches;
+        step(t);
+        device.memory().launches - before
+    };
+    (from..to).map(launched).max().unwrap_or(0)
+}
+
 #[test]
 fn a_recorded_step_runs_only_when_it_is_replayed() {
     for device in devices() {
@@ -40,11 +61,11 @@ fn a_recorded_step_runs_only_when_it_is_replayed() {
         let step = || x.mul(&y)?.add(&x)?.narrow(0, 10, 500)?.contiguous();
         let expected = step().unwrap().to_vec().unwrap();
         let (recording, out) = device.record(step).unwrap().expect("CUDA records");
-        recording.replay().unwrap();
+        recording.replay(0).unwrap();
         assert_eq!(out.to_vec().unwrap(), expected);
         // New values in the same memory.
         x.overwrite(&values(1000, 3)).unwrap();
-        recording.replay().unwrap();
+        recording.replay(0).unwrap();
         assert_eq!(out.to_vec().unwrap(), step().unwrap().to_vec().unwrap());
     }
 }
@@ -59,7 +80,7 @@ fn memory_of_a_recorded_step_is_not_given_to_others() {
         let mut others: Vec<Tensor> = Vec::new();
         for round in 0..3 {
             others.extend((0..6).map(|i| tensor(5000, 10 + i, &device)));
-            recording.replay().unwrap();
+            recording.replay(0).unwrap();
             assert_eq!(out.to_vec().unwrap(), expected, "replay {round}");
             for (i, other) in others.iter().enumerate() {
                 assert_eq!(other.to_vec().unwrap(), values(5000, 10 + i as u64 % 6), "tensor {i} after replay {round}");
@@ -96,5 +117,112 @@ fn recorded_chains_have_the_bits_of_chains_that_run() {
             let found = chain.run(&start, draws, &score).unwrap().to_vec().unwrap();
             assert_eq!(found, expected, "run {t}");
         }
+    }
+}
+
+#[test]
+fn a_step_is_run_recorded_and_replayed_with_new_inputs_and_new_draws() {
+    for device in devices() {
+        let draws = Stream::new(6, stream::TEST);
+        let weight = tensor(12, 5, &device).variable();
+        let work = |x: &[Tensor], t| {
+            let noise = cytograd::nn::sampler::normal(draws.at(t), 0.0, 1.0, &[12], &device)?;
+            let product = x[0].index_select(&x[1])?.mul(&weight)?.add(&noise)?;
+            let slope = grad(&[&product.square()?.sum_all()?], &[&weight], false)?.remove(0);
+            Ok((product, slope))
+        };
+        let mut step = Step::new(&device);
+        for t in 0..6 {
+            // In the fifth run another shape.
+            let rows = if t == 4 { 30 } else { 20 };
+            let x = tensor(rows, 10 + u64::from(t), &device);
+            let idx: Vec<u32> = (0..12).map(|i| (i * 7 + t) % rows as u32).collect();
+            let idx = Tensor::from_u32(&idx, &[12], &device).unwrap();
+            let (product, slope) = work(&[x.clone(), idx.clone()], t).unwrap();
+            let expected = (product.to_vec().unwrap(), slope.to_vec().unwrap());
+            let (product, slope) = step.run(&[&x, &idx], t, &work).unwrap();
+            assert_eq!((product.to_vec().unwrap(), slope.to_vec().unwrap()), expected, "run {t}");
+            assert_eq!(step.replayed(), t > 0 && t != 4, "run {t}");
+        }
+    }
+}
+
+#[test]
+fn recorded_iterations_of_clams_have_the_bits_of_iterations_that_run() {
+    // Open and closed gates, chains per class, nothing sampled while the gate is closed.
+    let kinds: [(&str, bool, bool); 3] =
+        [("chains of all", false, true), ("chains per class", true, true), ("no idle chains", false, false)];
+    for (kind, conditional, idle) in kinds {
+        let make = |device: &Device| {
+            clams_with(device, |config| {
+                config.loss.p_on = 0.5;
+                config.loss.sample_when_off = idle;
+                config.sgld.conditional = conditional;
+                config.optim.warmup = 10;
+            })
+        };
+        let run = |device: &Device| {
+            let mut trainer = make(device);
+            let logs: Vec<_> = (0..25).map(|_| trainer.step().unwrap()).collect();
+            (trained_bits(&trainer), logs)
+        };
+        let expected = run(&Device::cpu(2));
+        assert!(run(&eager()) == expected, "{kind}: one by one");
+        for device in devices() {
+            assert!(run(&device) == expected, "{kind}: recorded");
+        }
+    }
+}
+
+#[test]
+fn a_recorded_run_goes_on_with_the_same_bits_from_a_checkpoint() {
+    for device in devices() {
+        let make = || clams_with(&device, |config| config.loss.p_on = 0.5);
+        let mut trainer = make();
+        (0..8).for_each(|_| drop(trainer.step().unwrap()));
+        let state = trainer.state().unwrap();
+        (0..8).for_each(|_| drop(trainer.step().unwrap()));
+        let expected = trained_bits(&trainer);
+        // Into a run of the same kind, and back into one whose steps are recorded.
+        let mut other = make();
+        for resumed in [&mut other, &mut trainer] {
+            resumed.restore(&state).unwrap();
+            (0..8).for_each(|_| drop(resumed.step().unwrap()));
+            assert!(trained_bits(resumed) == expected);
+        }
+    }
+}
+
+#[test]
+fn a_recorded_critic_has_the_bits_of_one_that_runs() {
+    let run = |device: &Device| {
+        let mut critic = Critic::new(device).unwrap();
+        (0..20).for_each(|t| critic.step(t).unwrap());
+        bits(&critic.params)
+    };
+    let expected = run(&Device::cpu(2));
+    assert!(run(&eager()) == expected, "one by one");
+    for device in devices() {
+        assert!(run(&device) == expected, "recorded");
+    }
+}
+
+#[test]
+fn a_recorded_iteration_is_a_few_launches_and_no_new_memory() {
+    for device in devices() {
+        let mut trainer = clams_with(&device, |_| {});
+        let mut critic = Critic::new(&device).unwrap();
+        let first = most_launches(&device, 0, 1, |_| drop(trainer.step().unwrap()));
+        assert!(first > 200, "{first} launches of an iteration that runs");
+        most_launches(&device, 0, 3, |t| critic.step(t).unwrap());
+        most_launches(&device, 1, 15, |_| drop(trainer.step().unwrap()));
+        let before = device.memory();
+        let of_clams = most_launches(&device, 15, 25, |_| drop(trainer.step().unwrap()));
+        let of_critic = most_launches(&device, 3, 10, |t| critic.step(t).unwrap());
+        assert!(of_clams <= 12, "{of_clams} launches of an iteration");
+        assert!(of_critic <= 2, "{of_critic} launches of a step of the critic");
+        let after = device.memory();
+        assert_eq!((after.allocations, after.live), (before.allocations, before.live), "memory");
+        assert_eq!(after.downloads - before.downloads, 20, "two per iteration of CLAMS, none of the critic");
     }
 }

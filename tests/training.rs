@@ -1,22 +1,12 @@
 //! Whole training runs: the same bits on every backend, and no new memory after warm-up.
 
+mod models;
 #[cfg(feature = "cuda")]
 #[path = "kernels/shim.rs"]
 mod shim;
 
-use cytograd::Result;
 use cytograd::device::Device;
-use cytograd::models::ebm::config::{LossConfig, NetConfig, OptimConfig, SgldConfig};
-use cytograd::models::ebm::{Cells, Clip, EbmConfig, Select, Trainer};
-use cytograd::nn::{Act, Builder, Linear, Optimizer, OptimizerConfig, Params};
-use cytograd::rng::{Stream, stream};
-use cytograd::tensor::op::Activation;
-use cytograd::tensor::{Tensor, grad};
-
-fn normals(n: usize, seed: u64) -> Vec<f32> {
-    let draws = Stream::new(seed, stream::TEST);
-    (0..n as u32).map(|i| draws.normal(i)).collect()
-}
+use models::{Critic, clams, clams_bits, critic_bits};
 
 /// Every device whose bits must agree.
 fn devices() -> Vec<(String, Device)> {
@@ -47,82 +37,6 @@ fn cuda_on_the_host() -> Vec<(String, Device)> {
             Vec::new()
         }
     }
-}
-
-fn clams(device: &Device) -> Trainer {
-    let (n, features, classes) = (300, 10, 4);
-    let cells =
-        |seed| Cells { x: normals(n * features, seed), y: (0..n as u32).map(|i| i % classes).collect(), features };
-    let config = EbmConfig {
-        net: NetConfig { widths: vec![24, 12], blocks: vec![1, 1], act: Act::Elu, norm: true, dropout: 0.2 },
-        optim: OptimConfig { epochs: 1000, batch: 32, ..OptimConfig::default() },
-        sgld: SgldConfig { steps: 4, buffer: 200, ..SgldConfig::default() },
-        loss: LossConfig { clip: Clip::Elu, p_on: 1.0, input_noise: 0.1, ..LossConfig::default() },
-        ..EbmConfig::default()
-    };
-    Trainer::new(config, Select::Accuracy, cells(1), cells(2), classes as usize, 3, device).unwrap()
-}
-
-/// A WGAN-GP critic with its optimiser (Gulrajani et al. 2017).
-struct Critic {
-    params: Params,
-    layers: Vec<Linear>,
-    optimizer: Optimizer,
-    real: Tensor,
-    fake: Tensor,
-}
-
-impl Critic {
-    fn new(device: &Device) -> Result<Critic> {
-        let dims = [20, 32, 16, 1];
-        let mut builder = Builder::new();
-        let layer = |(i, w): (usize, &[usize])| Linear::new(&mut builder, &format!("l{i}"), w[0], w[1]);
-        let layers = dims.windows(2).enumerate().map(layer).collect();
-        let params = builder.build(5, device)?;
-        let optimizer = Optimizer::new(OptimizerConfig::adam(), params.numel(), device)?;
-        let cells = |seed| Tensor::from_slice(&normals(16 * 20, seed), &[16, 20], device);
-        Ok(Critic { params, layers, optimizer, real: cells(1)?, fake: cells(2)? })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let last = self.layers.len() - 1;
-        self.layers.iter().enumerate().try_fold(x.clone(), |h, (i, layer)| {
-            layer.forward(&self.params, &h, if i == last { Activation::None } else { Activation::Elu(1.0) })
-        })
-    }
-
-    fn step(&mut self, t: u64) -> Result<()> {
-        let weight = Stream::new(9, stream::AUGMENT).at(t as u32);
-        let weight: Vec<f32> = (0..16).map(|i| weight.uniform(i)).collect();
-        let weight = Tensor::from_slice(&weight, &[16, 1], self.real.device())?;
-        let x = self.real.lerp(&self.fake, &weight)?.variable();
-        let slope = grad(&[&self.forward(&x)?.sum_all()?], &[&x], true)?.remove(0);
-        let penalty = slope.norm(&[1], false)?.add_scalar(-1.0)?.square()?.mean_all()?.mul_scalar(10.0)?;
-        let gap = self.forward(&self.fake)?.mean_all()?.sub(&self.forward(&self.real)?.mean_all()?)?;
-        let grads = grad(&[&gap.add(&penalty)?], &self.params.all(), false)?;
-        self.optimizer.step(&self.params, &self.params.flatten(&grads)?, 1e-3)
-    }
-}
-
-fn bits(params: &Params) -> Vec<u32> {
-    params.arena().to_vec().unwrap().iter().map(|v| v.to_bits()).collect()
-}
-
-/// Parameters after some steps of a WGAN-GP critic.
-fn critic_bits(device: &Device, steps: u64) -> Vec<u32> {
-    let mut critic = Critic::new(device).unwrap();
-    (0..steps).for_each(|t| critic.step(t).unwrap());
-    bits(&critic.params)
-}
-
-/// Parameters and replay buffer after some iterations of CLAMS.
-fn clams_bits(device: &Device, iterations: usize) -> (Vec<u32>, Vec<u32>) {
-    let mut trainer = clams(device);
-    for _ in 0..iterations {
-        trainer.step().unwrap();
-    }
-    let slots = trainer.sampler().unwrap().buffer().slots().to_vec().unwrap();
-    (bits(trainer.network().params()), slots.iter().map(|v| v.to_bits()).collect())
 }
 
 #[test]

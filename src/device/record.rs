@@ -11,20 +11,32 @@ use std::sync::atomic::Ordering;
 /// while it can be replayed.
 pub struct Recording {
     steps: Box<dyn Replay>,
+    /// [`Device::counter`] of the recorded launches, if any of them reads it.
+    counter: Option<Storage>,
     _held: Vec<Arc<Lease>>,
     /// Last, since what is held goes back to it.
     device: Device,
 }
 
 impl Recording {
-    /// Runs the recorded launches on the buffers they were recorded with.
+    /// Runs the recorded launches on the buffers they were recorded with. `step` is added to the step
+    /// that random draws were recorded with.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn replay(&self) -> Result<()> {
+    pub fn replay(&self, step: u32) -> Result<()> {
+        if let Some(counter) = &self.counter {
+            self.device.write(counter, &[step])?;
+        }
         self.device.pool().stats.launches += 1;
         self.steps.replay()
     }
+}
+
+/// What a recording under way uses.
+pub(super) struct Uses {
+    counter: Storage,
+    held: Vec<Arc<Lease>>,
 }
 
 impl Device {
@@ -32,9 +44,9 @@ impl Device {
     /// have their values after [`Recording::replay`], and new ones after each further one. `None`, and
     /// `work` not called, on a device that cannot record: call it each time instead.
     ///
-    /// What `work` decides on the host is decided once; to draw new numbers each time, its random
-    /// kernels read a counter that is written before a replay. Run the same work once before, so that
-    /// its kernels are loaded. Meanwhile no other thread may use the device.
+    /// What `work` decides and uploads is decided and copied once; new random numbers come with each
+    /// step of [`Recording::replay`]. Run the same work once before, so that its kernels are loaded.
+    /// Meanwhile no other thread may use the device.
     ///
     /// # Errors
     /// Those of `work`; `Error::Launch` if it reads a value from the device, which there is none of yet.
@@ -42,20 +54,23 @@ impl Device {
         if self.recording() {
             return Err(not_now("another recording was begun"));
         }
+        // Of this recording alone, and written before it begins.
+        let mut uses = Some(Uses { counter: self.upload(&[0])?, held: Vec::new() });
         let mut work = Some(work);
         let mut result = None;
         let recorded = self.inner.backend.record(&mut || {
             let Some(work) = work.take() else { return Ok(()) };
-            *unpoisoned(&self.inner.held) = Some(Vec::new());
+            *unpoisoned(&self.inner.uses) = uses.take();
             self.inner.recording.store(true, Ordering::Release);
             let worked = work();
             self.inner.recording.store(false, Ordering::Release);
             result = Some(worked?);
             Ok(())
         });
-        let held = unpoisoned(&self.inner.held).take().unwrap_or_default();
-        let Some(steps) = recorded? else { return Ok(None) };
-        let recording = Recording { steps, _held: held, device: self.clone() };
+        let uses = unpoisoned(&self.inner.uses).take();
+        let (Some(steps), Some(Uses { counter, held })) = (recorded?, uses) else { return Ok(None) };
+        let counter = held.iter().any(|lease| Arc::ptr_eq(lease, &counter.lease)).then_some(counter);
+        let recording = Recording { steps, counter, _held: held, device: self.clone() };
         Ok(result.map(|result| (recording, result)))
     }
 
@@ -63,15 +78,23 @@ impl Device {
         self.inner.recording.load(Ordering::Acquire)
     }
 
+    /// While a recording is made: the counter of its random draws.
+    pub(super) fn recorded_counter(&self) -> Option<Storage> {
+        if !self.recording() {
+            return None;
+        }
+        unpoisoned(&self.inner.uses).as_ref().map(|uses| Storage { lease: uses.counter.lease.clone() })
+    }
+
     /// While a recording is made: memory of this class that the recorded launches are done with.
     pub(super) fn reuse(&self, class: usize) -> Option<Storage> {
         if !self.recording() {
             return None;
         }
-        let held = unpoisoned(&self.inner.held);
+        let uses = unpoisoned(&self.inner.uses);
         // Only the recording holds it.
         let free = |lease: &&Arc<Lease>| lease.pooled && lease.buffer.bytes() == class && Arc::strong_count(lease) == 1;
-        let lease = held.as_ref()?.iter().find(free)?;
+        let lease = uses.as_ref()?.held.iter().find(free)?;
         Some(Storage { lease: lease.clone() })
     }
 
@@ -80,7 +103,7 @@ impl Device {
         if !self.recording() {
             return;
         }
-        if let Some(held) = unpoisoned(&self.inner.held).as_mut()
+        if let Some(Uses { held, .. }) = unpoisoned(&self.inner.uses).as_mut()
             && !held.iter().any(|lease| Arc::ptr_eq(lease, &storage.lease))
         {
             held.push(storage.lease.clone());

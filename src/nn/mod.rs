@@ -14,6 +14,7 @@ pub mod optim;
 pub mod params;
 pub mod sampler;
 pub mod schedule;
+pub mod step;
 
 pub use chain::Chain;
 pub use init::Init;
@@ -23,3 +24,4 @@ pub use optim::{Optimizer, OptimizerConfig};
 pub use params::{Builder, Id, Params};
 pub use sampler::{ReplayBuffer, Sgld};
 pub use schedule::Schedule;
+pub use step::{Halves, Step};

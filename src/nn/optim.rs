@@ -163,7 +163,8 @@ impl Optimizer {
 
     /// One update of all parameters, in place. `grads` is beside [`Params::arena`].
     pub fn step(&mut self, params: &Params, grads: &Tensor, lr: f64) -> Result<()> {
-        self.step_range(params.arena(), grads, lr, 0..params.numel())?;
+        self.prepare(lr)?;
+        self.update(params, grads)?;
         self.advance();
         Ok(())
     }
@@ -171,6 +172,24 @@ impl Optimizer {
     /// Updates a range of an arena; parameter groups are several ranges with an optimiser each, or
     /// one that [`Optimizer::advance`]s after all.
     pub fn step_range(&mut self, arena: &Tensor, grads: &Tensor, lr: f64, range: std::ops::Range<usize>) -> Result<()> {
+        self.prepare(lr)?;
+        self.update_range(arena, grads, range)
+    }
+
+    /// Puts the scalars of the next step on the device: learning rate, bias corrections. The three
+    /// parts of [`Optimizer::step`] are for a step that is recorded ([`super::Step`]): `update` is what
+    /// can be, `prepare` comes before it and `advance` after it.
+    pub fn prepare(&self, lr: f64) -> Result<()> {
+        let mut mu = self.mu;
+        self.step.overwrite(&self.config.values(lr, self.t + 1, &mut mu))
+    }
+
+    /// The launch of [`Optimizer::step`], with the scalars that were prepared.
+    pub fn update(&self, params: &Params, grads: &Tensor) -> Result<()> {
+        self.update_range(params.arena(), grads, 0..params.numel())
+    }
+
+    fn update_range(&self, arena: &Tensor, grads: &Tensor, range: std::ops::Range<usize>) -> Result<()> {
         if grads.shape() != arena.shape() || !grads.is_contiguous() || self.constants.n as usize != arena.numel() {
             return Err(Error::Shape {
                 op: "step",
@@ -178,8 +197,6 @@ impl Optimizer {
                 found: format!("{:?}", grads.shape()),
             });
         }
-        let mut mu = self.mu;
-        self.step.overwrite(&self.config.values(lr, self.t + 1, &mut mu))?;
         let params = OptimParams {
             n: range.len() as u32,
             g_at: (grads.offset() + range.start) as u32,

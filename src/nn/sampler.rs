@@ -71,18 +71,6 @@ impl Sgld {
     pub fn run(&self, start: &Tensor, draws: Stream, score: &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let x = start.detach().copy()?;
         let counter = x.device().counter()?;
-        self.advance(&x, draws, &counter, score)?;
-        Ok(x)
-    }
-
-    /// Runs the chains in place; `counter` is added to the step of `draws`.
-    pub(super) fn advance(
-        &self,
-        x: &Tensor,
-        draws: Stream,
-        counter: &Storage,
-        score: &dyn Fn(&Tensor) -> Result<Tensor>,
-    ) -> Result<()> {
         let device = x.device();
         let flags = if self.grad_clamp.is_some() { CLAMP_GRADIENT } else { 0 }
             | if self.range.is_some() { CLAMP_BOX } else { 0 };
@@ -108,11 +96,11 @@ impl Sgld {
             device.launch(
                 &STEP,
                 &params,
-                &[g.storage(), counter, x.storage()],
+                &[g.storage(), &counter, x.storage()],
                 [(x.numel() as u32).div_ceil(4), 1, 1],
             )?;
         }
-        Ok(())
+        Ok(x)
     }
 }
 

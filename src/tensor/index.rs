@@ -79,20 +79,28 @@ impl Tensor {
         apply(Op::Concat { axis }, parts)
     }
 
+    /// The elements of several tensors, each in row-major order, one after the other, off the tape.
+    ///
+    /// # Errors
+    /// `Error::Shape` for no tensors.
+    pub fn join(tensors: &[&Tensor]) -> Result<Tensor> {
+        let flat = tensors.iter().map(|t| t.detach().reshape(&[t.numel()])).collect::<Result<Vec<_>>>()?;
+        Tensor::concat(&flat.iter().collect::<Vec<_>>(), 0)
+    }
+
     /// The values of several f32 tensors, each in row-major order, in one download.
     pub fn to_vecs(tensors: &[&Tensor]) -> Result<Vec<Vec<f32>>> {
         if tensors.is_empty() {
             return Ok(Vec::new());
         }
-        let flat = tensors.iter().map(|t| t.detach().reshape(&[t.numel()])).collect::<Result<Vec<_>>>()?;
-        let values = Tensor::concat(&flat.iter().collect::<Vec<_>>(), 0)?.to_vec()?;
+        let values = Tensor::join(tensors)?.to_vec()?;
         let mut rest = values.as_slice();
         let mut take = |n| {
             let (part, after) = rest.split_at(n);
             rest = after;
             part.to_vec()
         };
-        Ok(flat.iter().map(|t| take(t.numel())).collect())
+        Ok(tensors.iter().map(|t| take(t.numel())).collect())
     }
 
     /// Side by side along a new axis.

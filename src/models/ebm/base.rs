@@ -6,7 +6,8 @@
 //! Langevin chains are those of the sum. A few hundred cells do not teach a network what is far from
 //! them; that the mixture knows from the start.
 
-use super::train::{Cells, Named};
+use super::cells::Cells;
+use super::train::Named;
 use crate::analysis::discriminant::Discriminant;
 use crate::device::Device;
 use crate::error::{Error, Result};

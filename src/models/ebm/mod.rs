@@ -6,15 +6,20 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod cells;
 pub mod clip;
 pub mod config;
 pub mod evaluate;
+mod iteration;
+pub mod log;
 pub mod network;
 pub mod resume;
 pub mod sample;
 pub mod train;
 
+pub use cells::Cells;
 pub use clip::Clip;
 pub use config::{EbmConfig, Model};
+pub use log::StepLog;
 pub use network::Network;
-pub use train::{Cells, Select, StepLog, Trainer};
+pub use train::{Select, Trainer};

@@ -1,6 +1,7 @@
 //! A trainer's state, whole: what it takes to go on with the same bits.
 
-use super::train::{Best, Divergence, EpochLog, Named, Trainer};
+use super::log::{Divergence, EpochLog};
+use super::train::{Best, Named, Trainer};
 use crate::data::batches::BatchPosition;
 use crate::error::{Error, Result};
 use crate::models::run::State;
