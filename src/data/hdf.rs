@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::chunks::{Chunks, Number};
+use super::driver;
 use crate::error::{Error, Result};
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
@@ -69,7 +70,7 @@ impl Place {
     /// `Error::Io` if it is not there; `Error::Format` if it is not HDF5, or cut short.
     pub(crate) fn open(&self) -> Result<File> {
         self.check_signature()?;
-        File::open(&self.path).map_err(|error| {
+        driver::open(&self.path, false).map_err(|error| {
             let said = one_line(&error);
             if said.contains("truncated") || said.contains("eof") || said.contains("end of file") {
                 Error::format(
@@ -91,6 +92,11 @@ impl Place {
                 )
             }
         })
+    }
+
+    /// Opens the file, a copy of one that could be opened, for changes.
+    pub(crate) fn open_for_changes(path: &Path) -> hdf5::Result<File> {
+        driver::open(path, true)
     }
 
     /// HDF5's signature stands at byte 0, or at 512, 1024, 2048, ... after a user block.

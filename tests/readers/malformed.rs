@@ -4,8 +4,9 @@
 
 use crate::files::{alone, symbols};
 use crate::write;
+use cytograd::data::h5ad::Additions;
 use cytograd::data::overview::Overview;
-use cytograd::data::{Which, open};
+use cytograd::data::{Which, open, results};
 use hdf5::{File, Group, LocationType};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -175,6 +176,40 @@ fn a_file_that_holds_itself_is_not_followed_for_ever() {
     file.link_hard("/uns", "/uns/uns").unwrap();
     drop(file);
     attempt(&path, "uns in uns");
+}
+
+/// HDF5 1.14 and 2.0 go round for ever on an object of no size among the texts of a file.
+#[test]
+fn texts_that_do_not_go_on_end_in_an_error() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let length = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at + 8..at + 16].try_into().unwrap()) as usize;
+    for (name, writer) in HDF5 {
+        let (path, out) = (scratch.path().join(name), scratch.path().join("out.h5ad"));
+        writer(&path);
+        let good = std::fs::read(&path).unwrap();
+        let heaps: Vec<usize> = (0..good.len()).step_by(8).filter(|&at| good[at..].starts_with(b"GCOL")).collect();
+        assert!(!heaps.is_empty(), "{name}");
+        let mut errors = 0;
+        for heap in heaps {
+            let (mut at, end) = (heap + 16, heap + length(&good, heap));
+            while at + 16 <= end {
+                let mut bad = good.clone();
+                bad[at..at + 16].fill(0);
+                std::fs::write(&path, &bad).unwrap();
+                if let Some(said) = attempt(&path, &format!("{name}: no size at byte {at}")) {
+                    assert!(said.contains(&format!("the global heap at byte {heap} is damaged")), "{said}");
+                    errors += 1;
+                }
+                // What no reader looks at may be met by the writer, or be copied as it is.
+                let _ = results::write(&path, &out, &Additions::default(), None);
+                let free = good[at] == 0 && good[at + 1] == 0;
+                let own = length(&good, at);
+                at += if free { own } else { 16 + own.next_multiple_of(8) };
+            }
+        }
+        assert!(errors > 0, "{name}");
+    }
 }
 
 #[test]

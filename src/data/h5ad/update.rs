@@ -76,7 +76,7 @@ fn copied(source: &Path, target: &Path, draft: &Draft, writer: &Writer) -> Resul
     let mut from = std::fs::File::open(source).map_err(|e| Error::io(source, "reading", e))?;
     let to = std::fs::OpenOptions::new().write(true).truncate(true).open(&draft.temporary);
     to.and_then(|mut to| std::io::copy(&mut from, &mut to)).map_err(|e| Error::io(target, "writing", e))?;
-    File::open_rw(&draft.temporary).map_err(|e| writer.failed(e))
+    Place::open_for_changes(&draft.temporary).map_err(|e| writer.failed(e))
 }
 
 fn add(place: &Place, file: &File, writer: &Writer, additions: &Additions) -> Result<()> {

@@ -1,0 +1,148 @@
+//! Blocks of an HDF5 file on which the HDF5 library would never end, known before it sees them.
+//!
+//! May use: nothing. The library checks sums and bounds of most blocks by itself; here stands only
+//! what it does not check (HDF5 1.14.6 and 2.0.0).
+#![forbid(unsafe_code)]
+
+/// What the bytes at an address are, from a file that may be shorter.
+pub(super) type Bytes<'a> = &'a dyn Fn(u64, &mut [u8]);
+
+/// What has been learnt of a file while it is read.
+pub(super) struct Guard {
+    /// Bytes of a length, as the superblock declares it.
+    length_bytes: usize,
+}
+
+const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+/// Signature and version of a collection of texts and lists ("global heap").
+const HEAP: &[u8] = b"GCOL\x01";
+/// Bytes of a heap that are looked at together.
+const WINDOW: usize = 1 << 16;
+
+impl Guard {
+    pub(super) fn new() -> Guard {
+        Guard { length_bytes: 8 }
+    }
+
+    /// Looks at what the library is about to get: `block`, which stands at `address`.
+    ///
+    /// # Errors
+    /// What is wrong with the block, in one line.
+    pub(super) fn check(&mut self, address: u64, block: &[u8], bytes: Bytes) -> Result<(), String> {
+        if block.starts_with(SIGNATURE) {
+            let mut head = [0; 16];
+            bytes(address, &mut head);
+            self.length_bytes = usize::from(if head[8] < 2 { head[14] } else { head[10] });
+            if !matches!(self.length_bytes, 2 | 4 | 8) {
+                return Err(format!("the superblock declares lengths of {} bytes", self.length_bytes));
+            }
+        }
+        if block.starts_with(HEAP) { self.check_heap(address, block, bytes) } else { Ok(()) }
+    }
+
+    /// The library goes from object to object by their sizes, which may be 0 (`H5HGcache.c`,
+    /// `H5HG__cache_heap_deserialize`).
+    fn check_heap(&self, address: u64, block: &[u8], bytes: Bytes) -> Result<(), String> {
+        let damaged = || Err(format!("the global heap at byte {address} is damaged"));
+        // Signature and object headers alike: eight bytes, a length, filled up to eight.
+        let header = (8 + self.length_bytes).next_multiple_of(8) as u64;
+        let length =
+            |head: &[u8]| head[8..8 + self.length_bytes].iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
+        let (mut window, mut start) = (block.to_vec(), 0u64);
+        if block.len() < header as usize {
+            return damaged();
+        }
+        let size = length(block);
+        let mut at = header;
+        while at.checked_add(header).is_some_and(|end| end <= size) {
+            if at < start || at + header > start + window.len() as u64 {
+                window.resize(WINDOW, 0);
+                start = at;
+                bytes(address.saturating_add(start), &mut window);
+            }
+            let head = &window[(at - start) as usize..][..header as usize];
+            let own = length(head);
+            let free = head[..2] == [0, 0];
+            let step =
+                if free { Some(own) } else { own.checked_next_multiple_of(8).and_then(|n| n.checked_add(header)) };
+            match step.filter(|&n| n > 0).and_then(|n| at.checked_add(n)) {
+                Some(next) if next <= size => at = next,
+                _ => return damaged(),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heap(size: u64, objects: &[(u16, u64)]) -> Vec<u8> {
+        let mut bytes = b"GCOL\x01\0\0\0".to_vec();
+        bytes.extend(size.to_le_bytes());
+        for &(index, own) in objects {
+            bytes.extend(index.to_le_bytes());
+            bytes.extend([1, 0, 0, 0, 0, 0]);
+            bytes.extend(own.to_le_bytes());
+            let body = if index == 0 { own.saturating_sub(16) } else { own.next_multiple_of(8) };
+            bytes.extend(vec![7; body.min(1 << 20) as usize]);
+        }
+        bytes
+    }
+
+    /// What the guard says of a file that is one heap, of which the library reads `n` bytes first.
+    fn check(file: &[u8], n: usize) -> Result<(), String> {
+        let bytes = |at: u64, into: &mut [u8]| {
+            into.fill(0);
+            let rest = &file[file.len().min(at as usize)..];
+            let n = into.len().min(rest.len());
+            into[..n].copy_from_slice(&rest[..n]);
+        };
+        Guard::new().check(0, &file[..n.min(file.len())], &bytes)
+    }
+
+    #[test]
+    fn a_good_heap_passes_whole_or_in_parts() {
+        let small = heap(4096, &[(1, 5), (2, 0), (3, 100), (0, 4096 - 16 - 24 - 16 - 120)]);
+        assert_eq!((small.len(), check(&small, 4096)), (4096, Ok(())));
+        let many: Vec<(u16, u64)> = (1..=9999).map(|i| (i, u64::from(i % 90))).collect();
+        let mut large = heap(0, &many);
+        large.extend([0; 8]); // too little for another header
+        let size = large.len() as u64;
+        large[8..16].copy_from_slice(&size.to_le_bytes());
+        assert!(size > 3 * WINDOW as u64);
+        assert_eq!(check(&large, 4096), Ok(()));
+    }
+
+    #[test]
+    fn a_heap_that_does_not_go_on_or_runs_over_is_refused() {
+        let damaged = Err("the global heap at byte 0 is damaged".to_owned());
+        for objects in [
+            vec![(1, 5), (0, 0)],
+            vec![(1, u64::MAX)],
+            vec![(1, u64::MAX - 7)],
+            vec![(1, u64::MAX - 31)],
+            vec![(1, 5000)],
+            vec![(0, 5000)],
+        ] {
+            assert_eq!(check(&heap(4096, &objects), 4096), damaged, "{objects:?}");
+        }
+        let mut late = heap(1 << 18, &[(1, 1 << 17), (0, 0)]);
+        late.resize(1 << 18, 0);
+        assert_eq!(check(&late, 4096), damaged);
+        assert_eq!(check(&heap(4096, &[])[..12], 12), damaged);
+    }
+
+    #[test]
+    fn the_superblock_says_how_long_lengths_are() {
+        let mut guard = Guard::new();
+        let mut file = SIGNATURE.to_vec();
+        file.extend([0, 0, 0, 0, 0, 8, 3, 0, 0]);
+        let bytes = |file: &[u8], into: &mut [u8]| into.copy_from_slice(&file[..into.len()]);
+        assert!(guard.check(0, &file[..9], &|_, into| bytes(&file, into)).unwrap_err().contains("3 bytes"));
+        file[14] = 4;
+        guard.check(0, &file[..9], &|_, into| bytes(&file, into)).unwrap();
+        assert_eq!(guard.length_bytes, 4);
+    }
+}
