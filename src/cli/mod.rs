@@ -19,6 +19,7 @@ mod inspect;
 mod output;
 mod preprocess;
 mod progress;
+mod split;
 mod stop;
 mod train;
 
@@ -46,6 +47,7 @@ enum Command {
     Demo(demo::Args),
     Inspect(inspect::Args),
     Preprocess(preprocess::Args),
+    Split(split::Args),
     Train(train::Args),
     Annotate(annotate::Args),
     Evaluate(evaluate::Args),
@@ -100,6 +102,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
         Command::Preprocess(args) => preprocess::run(args, &mut session),
+        Command::Split(args) => split::run(args, &mut session),
         Command::Train(args) => train::run(args, &mut session),
         Command::Annotate(args) => annotate::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),

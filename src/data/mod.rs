@@ -36,6 +36,7 @@ pub mod results;
 pub mod select;
 pub mod simulate;
 pub mod source;
+pub mod splits;
 pub mod table;
 pub mod tenx;
 

@@ -8,5 +8,6 @@ mod cells;
 mod formats;
 mod place;
 mod preprocess;
+mod split;
 mod usage;
 mod whole;
