@@ -22,7 +22,7 @@ impl<H: Host> Backend for H {
     }
 
     fn alloc(&self, bytes: usize) -> Result<Buffer> {
-        let words: Words = RwLock::new(vec![0; bytes.div_ceil(4)]);
+        let words: Words = RwLock::new(Memory::new(bytes.div_ceil(4)));
         Ok(Buffer::new(bytes, words))
     }
 
@@ -54,7 +54,36 @@ impl<H: Host> Backend for H {
     }
 }
 
-type Words = RwLock<Vec<u32>>;
+/// Words in a cache line.
+const LINE: usize = 16;
+
+/// Words of 0 at first, which begin where a cache line does: a vector that is one line is then never
+/// part of two.
+struct Memory {
+    words: Vec<u32>,
+    /// Of the first one that is used.
+    start: usize,
+    len: usize,
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        // Asked for with the alignment the memory would be cleared here; so the system does it.
+        let words = vec![0; len + LINE - 1];
+        let start = words.as_ptr().align_offset(4 * LINE).min(LINE - 1);
+        Memory { words, start, len }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        &self.words[self.start..][..self.len]
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u32] {
+        &mut self.words[self.start..][..self.len]
+    }
+}
+
+type Words = RwLock<Memory>;
 
 fn words(buffer: &Buffer) -> Result<&Words> {
     buffer.memory::<Words>().ok_or_else(|| Error::Launch {
@@ -63,11 +92,11 @@ fn words(buffer: &Buffer) -> Result<&Words> {
     })
 }
 
-fn read(buffer: &Buffer) -> Result<RwLockReadGuard<'_, Vec<u32>>> {
+fn read(buffer: &Buffer) -> Result<RwLockReadGuard<'_, Memory>> {
     Ok(words(buffer)?.read().unwrap_or_else(|p| p.into_inner()))
 }
 
-fn write(buffer: &Buffer) -> Result<RwLockWriteGuard<'_, Vec<u32>>> {
+fn write(buffer: &Buffer) -> Result<RwLockWriteGuard<'_, Memory>> {
     Ok(words(buffer)?.write().unwrap_or_else(|p| p.into_inner()))
 }
 

@@ -11,7 +11,7 @@ use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::spmm::*;
 use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
-use cut::{Cut, Run};
+use cut::{Cut, Run, Runs, SIDE};
 use std::ops::Range;
 
 /// The family's entries.
@@ -19,20 +19,28 @@ pub static KERNELS: [(&Kernel, Function); 2] = [(&SPMM, spmm), (&TRANSPOSE, tran
 
 /// Columns of a tile: a chunk of it (32 KiB) fits the first-level cache.
 const WIDTH: usize = 32;
-/// Columns that are copied at a time: a chunk of them fits the second-level cache.
+/// Columns that take turns in a chunk: the sums of as many rows stay in the second-level cache.
 const GROUP: usize = 8 * WIDTH;
 /// Values in a cache line.
 const LINE: usize = 16;
 /// Entries per chunk below which copying the dense matrix does not pay.
 const FEW: usize = 384;
+/// Entries that are copied at a time (8 MiB), but for those of one row.
+const ENTRIES: usize = 1 << 20;
+/// Rows of which sums are kept at a time.
+const ROWS: usize = 1024;
 
 /// One task: some columns of some rows.
 struct Job<'a> {
     a: &'a Cut<'a>,
     b: View<'a>,
-    out: &'a Shared<f32>,
-    /// Columns of the whole output.
+    /// Rows of the output, `n` apart.
+    out: *mut f32,
     n: usize,
+    /// Sums that are not complete, `[tiles, rows, WIDTH]`: neighbours in the output may belong to
+    /// different threads, and rows a power of two apart would share few places in the cache.
+    sums: *mut f32,
+    rows: usize,
     k: usize,
     cols: Range<usize>,
     /// Blocks of rows, see [`Cut`].
@@ -41,6 +49,10 @@ struct Job<'a> {
     in_place: bool,
     finish: &'a (dyn Fn(Range<usize>, Range<usize>) + Sync),
 }
+
+/// A chunk of a tile, and the row of zeros that [`Cut`] asks for.
+#[repr(align(64))]
+struct Panel([[f32; WIDTH]; K_CHUNK + 1]);
 
 fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &Threads) {
     let p: SpmmParams = params(bytes);
@@ -53,56 +65,92 @@ fn spmm(bytes: &[u8], inputs: &[&[u32]], outputs: &mut [&mut [u32]], threads: &T
         0 => &[][..],
         _ => &floats(inputs[4])[p.epilogue.bias_offset as usize..][..n],
     };
+    let ordered = indptr.is_sorted() && indptr[m] as usize <= inputs[1].len();
+    assert!(ordered, "spmm: rows must begin in order, and within the entries");
     let (start, row, col) = (p.b_offset as isize, p.b_row as isize, p.b_col as isize);
     let b = View { data: floats(inputs[3]), start, row, col };
     assert!(b.fits(k, n), "spmm: the dense matrix lies outside of its buffer");
     let out = Shared::new(floats_mut(&mut outputs[0][..m * n]));
-    let finish = |rows: Range<usize>, cols: Range<usize>| {
-        let bias = if bias.is_empty() { bias } else { &bias[cols.clone()] };
-        let block = Block { first: rows.start * n + cols.start, step: n, rows: rows.len(), cols: cols.len() };
-        // SAFETY: the task that calls this is the only one that touches this block.
-        unsafe { finish(&p.epilogue, &out, &block, bias, &[]) };
-    };
-    let mut runs = Vec::new();
-    let a = Cut::new(indptr, inputs[1], floats(inputs[2]), k, threads.count(), &mut runs);
-    // Cut between columns first: then every row of the dense matrix is copied once. Two parts for
-    // each thread even out a busy core.
-    let tiles = n.div_ceil(WIDTH);
-    let col_parts = if threads.count() == 1 { 1 } else { tiles.min(2 * threads.count()) };
-    let row_parts = threads.count().div_ceil(col_parts).min(a.blocks());
-    let (tiles_per, blocks_per) = (tiles.div_ceil(col_parts), a.blocks().div_ceil(row_parts));
-    let (col_parts, row_parts) = (tiles.div_ceil(tiles_per), a.blocks().div_ceil(blocks_per));
-    let entries = (indptr[m] - indptr[0]) as usize;
-    let in_place = b.col == 1 && entries < FEW * a.chunks();
-    let work = (entries * 2 + m * a.chunks() * 4) * tiles;
-    threads.stages([a.blocks(), col_parts * row_parts], work, |stage, task| {
-        if stage == 0 {
-            // SAFETY: one task per block, and nobody reads it in this stage.
-            return unsafe { a.cut(task) };
-        }
-        let (rows, cols) = (task / col_parts * blocks_per, task % col_parts * tiles_per * WIDTH);
-        let job = Job {
-            a: &a,
-            b,
-            out: &out,
-            n,
-            k,
-            cols: cols..n.min(cols + tiles_per * WIDTH),
-            blocks: rows..a.blocks().min(rows + blocks_per),
-            in_place,
-            finish: &finish,
+    let mut first = 0;
+    while first < m {
+        let most = indptr[first].saturating_add(ENTRIES as u32);
+        let last = if k > K_CHUNK { m.min(first + ROWS) } else { m };
+        let rows = indptr[first + 1..=last].partition_point(|&end| end <= most).max(1);
+        let finish = |rows: Range<usize>, cols: Range<usize>| {
+            let bias = if bias.is_empty() { bias } else { &bias[cols.clone()] };
+            let row = first + rows.start;
+            let block = Block { first: row * n + cols.start, step: n, rows: rows.len(), cols: cols.len() };
+            // SAFETY: the task that calls this is the only one that touches this block.
+            unsafe { finish(&p.epilogue, &out, &block, bias, &[]) };
         };
-        // SAFETY: all blocks are cut and their entries checked, the dense matrix lies in its buffer, the
-        // output has m * n elements, and no other task has these columns of these rows.
-        with_scratch(K_CHUNK * GROUP, |packed| unsafe { run(&job, packed) });
+        let indptr = &indptr[first..=first + rows];
+        some_rows(indptr, inputs[1], floats(inputs[2]), b, k, n, &out, first, &finish, threads);
+        first += rows;
+    }
+}
+
+/// The rows of the output from `first` on that have the entries of `indptr`.
+fn some_rows(
+    indptr: &[u32],
+    indices: &[u32],
+    values: &[f32],
+    b: View,
+    k: usize,
+    n: usize,
+    out: &Shared<f32>,
+    first: usize,
+    finish: &(dyn Fn(Range<usize>, Range<usize>) + Sync),
+    threads: &Threads,
+) {
+    let m = indptr.len() - 1;
+    let entries = (indptr[m] - indptr[0]) as usize;
+    let tiles = n.div_ceil(WIDTH);
+    let sums = if k > K_CHUNK { m * tiles * WIDTH } else { 0 };
+    let copies = Cut::scratch(m, entries, k, threads.count());
+    with_scratch(sums + copies, |at| {
+        // SAFETY: the scratch has so many values after those of the sums, and they are ours.
+        let copies = unsafe { std::slice::from_raw_parts_mut(at.add(sums), copies) };
+        // SAFETY: the sums before them.
+        let sums = Shared::new(unsafe { std::slice::from_raw_parts_mut(at, sums) });
+        let a = Cut::new(indptr, indices, values, k, threads.count(), copies);
+        // Cut between columns first: then every row of the dense matrix is copied once. Two parts for
+        // each thread even out a busy core.
+        let col_parts = if threads.count() == 1 { 1 } else { tiles.min(2 * threads.count()) };
+        let row_parts = threads.count().div_ceil(col_parts).min(a.blocks());
+        let (tiles_per, blocks_per) = (tiles.div_ceil(col_parts), a.blocks().div_ceil(row_parts));
+        let (col_parts, row_parts) = (tiles.div_ceil(tiles_per), a.blocks().div_ceil(blocks_per));
+        let in_place = b.col == 1 && entries < FEW * a.chunks();
+        let work = (entries * 2 + m * a.chunks() * 4) * tiles;
+        threads.stages([a.blocks(), col_parts * row_parts], work, |stage, task| {
+            if stage == 0 {
+                // SAFETY: one task per block, and nobody reads it in this stage.
+                return unsafe { a.cut(task) };
+            }
+            let (rows, cols) = (task / col_parts * blocks_per, task % col_parts * tiles_per * WIDTH);
+            let job = Job {
+                a: &a,
+                b,
+                out: out.at(first * n),
+                n,
+                sums: sums.at(0),
+                rows: m,
+                k,
+                cols: cols..n.min(cols + tiles_per * WIDTH),
+                blocks: rows..a.blocks().min(rows + blocks_per),
+                in_place,
+                finish,
+            };
+            // SAFETY: all blocks are cut and their entries checked, the dense matrix lies in its
+            // buffer, the output has these rows, and no other task has these columns of them.
+            unsafe { run(&job) };
+        });
     });
 }
 
 dispatch! {
     /// # Safety
-    /// The job's matrices are as large as it says, and no other task has its part of the output;
-    /// `packed` has room for a chunk of a group of columns.
-    unsafe fn run(job: &Job, packed: *mut f32) via
+    /// The job's matrices are as large as it says, and no other task has its part of the output.
+    unsafe fn run(job: &Job) via
         run_with::<std::arch::x86_64::__m512, 2, 1, 4>,
         run_with::<std::arch::x86_64::__m256, 4, 2, 2>,
         run_with::<Four, 8, 4, 1>
@@ -114,39 +162,60 @@ dispatch! {
 /// # Safety
 /// As `run`; the processor has the instructions of `V`.
 #[inline(always)]
-unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job: &Job, packed: *mut f32) {
+unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job: &Job) {
     let (a, b) = (job.a, &job.b);
+    let mut panel = Panel([[0.0; WIDTH]; K_CHUNK + 1]);
+    let panel = panel.0.as_mut_ptr().cast::<f32>();
+    let fours = (a.rows(job.blocks.end - 1).end - a.rows(job.blocks.start).start) / SIDE;
     for group in job.cols.clone().step_by(GROUP) {
         let cols = GROUP.min(job.cols.end - group);
         // Without a chunk there is nothing to add up, but still something to write.
         for chunk in 0..a.chunks().max(1) {
             let from = chunk * K_CHUNK;
             let depth = K_CHUNK.min(job.k - from);
-            // Rows of the dense matrix can be read in place but for the last, narrow tile.
-            let skip = if job.in_place { cols / WIDTH * WIDTH } else { 0 };
-            // SAFETY: rows from.. and columns group.. exist; the scratch has room for the group.
-            // Runs name rows of this task and entries whose indices lie in the chunk.
-            unsafe {
-                if skip < cols && depth > 0 {
-                    pack::panels(b, from, depth, group + skip, cols - skip, WIDTH, packed.add(skip * depth));
-                }
-                for block in job.blocks.clone() {
-                    let runs = a.runs(block, chunk);
-                    for tile in (0..cols).step_by(WIDTH) {
-                        let col = group + tile;
-                        let to = Target { out: job.out.at(col), step: job.n, first: chunk == 0 };
-                        let width = WIDTH.min(cols - tile);
-                        let panel = packed.wrapping_add(tile * depth).wrapping_sub(from * WIDTH);
+            for tile in (0..cols).step_by(WIDTH) {
+                let col = group + tile;
+                let width = WIDTH.min(cols - tile);
+                // The tile after this one.
+                let (next_from, next_col) = match tile + WIDTH < cols {
+                    true => (from, col + WIDTH),
+                    false if chunk + 1 < a.chunks() => (from + K_CHUNK, group),
+                    false => (0, group + GROUP),
+                };
+                let next_rows = if b.col == 1 && next_col < job.cols.end { K_CHUNK.min(job.k - next_from) } else { 0 };
+                let mut ahead = Ahead {
+                    at: b.pointer(next_from, next_col),
+                    step: b.row,
+                    left: next_rows,
+                    each: next_rows.div_ceil(fours.max(1)),
+                };
+                // In place but for the last, narrow tile.
+                let in_place = job.in_place && width == WIDTH;
+                // SAFETY: rows from.. and columns col.. exist, the panel has room for them. Runs name
+                // rows of this task and entries whose indices lie in the chunk, or its row of zeros.
+                unsafe {
+                    if !in_place && depth > 0 {
+                        pack::panels(b, from, depth, col, width, WIDTH, panel);
+                    }
+                    for block in job.blocks.clone() {
+                        let runs = a.runs(block, chunk);
+                        let to = Target {
+                            sums: job.sums.wrapping_add(col * job.rows),
+                            out: job.out.wrapping_add(col),
+                            step: job.n,
+                            first: chunk == 0,
+                            last: chunk + 1 >= a.chunks(),
+                        };
                         if width < WIDTH {
                             if width > WIDTH / 2 {
-                                narrow::<V, T>(a, runs, panel, width, to);
+                                narrow::<V, T>(runs, panel, width, to);
                             } else {
-                                narrow::<V, H>(a, runs, panel, width, to);
+                                narrow::<V, H>(runs, panel, width, to);
                             }
-                        } else if tile < skip {
-                            whole::<V, T, G>(a, runs, b.pointer(0, col), b.row, to);
+                        } else if in_place {
+                            whole::<V, T, G, false>(runs, b.pointer(from, col), b.row, to, &mut ahead);
                         } else {
-                            whole::<V, T, G>(a, runs, panel, WIDTH as isize, to);
+                            whole::<V, T, G, true>(runs, panel, WIDTH as isize, to, &mut ahead);
                         }
                     }
                 }
@@ -158,45 +227,86 @@ unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job
     }
 }
 
-/// Column `out` of a tile in row 0, distance of rows; if `first`, the old sums are not read.
+/// Where a tile's sums lie: the incomplete ones, and column 0 of row 0 of the output and the distance
+/// of its rows. The `first` totals are not added to anything, the `last` ones complete the sums.
 #[derive(Clone, Copy)]
 struct Target {
+    sums: *mut f32,
     out: *mut f32,
     step: usize,
     first: bool,
+    last: bool,
 }
 
-/// Adds the runs' sums to whole tiles. `tile` points to where column index 0 would lie.
+impl Target {
+    /// Where a row's sums are, and where they go.
+    #[inline(always)]
+    fn row(&self, row: u32) -> (*mut f32, *mut f32) {
+        let sums = self.sums.wrapping_add(row as usize * WIDTH);
+        (sums, if self.last { self.out.wrapping_add(row as usize * self.step) } else { sums })
+    }
+}
+
+/// Rows of the dense matrix that will be copied next: brought into the second-level cache meanwhile.
+struct Ahead {
+    at: *const f32,
+    step: isize,
+    /// How many, and at a time.
+    left: usize,
+    each: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn go_on<V: Lanes>(&mut self) {
+        for _ in 0..self.each.min(self.left) {
+            V::prefetch(self.at);
+            V::prefetch(self.at.wrapping_add(LINE));
+            self.at = self.at.wrapping_offset(self.step);
+        }
+        self.left = self.left.saturating_sub(self.each);
+    }
+}
+
+/// Adds the runs' sums to whole tiles. `tile` points to the chunk's first row; if `ZEROS`, one of
+/// zeros follows its last.
 ///
 /// # Safety
 /// The runs' rows lie in the tile and in the output.
 #[inline(always)]
-unsafe fn whole<V: Lanes, const T: usize, const G: usize>(
-    a: &Cut,
-    runs: &[Run],
+unsafe fn whole<V: Lanes, const T: usize, const G: usize, const ZEROS: bool>(
+    runs: Runs,
     tile: *const f32,
     step: isize,
     to: Target,
+    ahead: &mut Ahead,
 ) {
-    let (groups, rest) = runs.as_chunks::<G>();
+    let (fours, rest) = runs.runs.as_chunks::<SIDE>();
     // SAFETY: the caller's.
     unsafe {
-        for (i, group) in groups.iter().enumerate() {
+        for (i, four) in fours.iter().enumerate() {
             // Rows come in no order; those not written before come into the cache ahead of time.
-            if let Some(group) = groups.get(i + 2).filter(|_| to.first) {
-                for run in group {
-                    let row = to.out.wrapping_add(run.row as usize * to.step);
+            if let Some(four) = fours.get(i + 3).filter(|_| to.last) {
+                for run in four {
+                    let row = to.row(run.row).1;
                     V::prefetch(row);
                     V::prefetch(row.wrapping_add(LINE));
                 }
             }
-            let chains = chains::<V, T, G>(a, group, tile, step);
-            for (run, chain) in group.iter().zip(&chains) {
-                add::<V, T>(chain, run, to);
+            ahead.go_on::<V>();
+            let filled = ZEROS && Runs::are_filled(four);
+            for group in four.as_chunks::<G>().0 {
+                let chains = match filled {
+                    true => filled_chains::<V, T, G>(runs, group, tile, step),
+                    false => chains::<V, T, G>(runs, group, tile, step),
+                };
+                for (run, chain) in group.iter().zip(&chains) {
+                    add::<V, T>(chain, run, to);
+                }
             }
         }
         for run in rest {
-            let [chain] = chains::<V, T, 1>(a, &[*run], tile, step);
+            let [chain] = chains::<V, T, 1>(runs, &[*run], tile, step);
             add::<V, T>(&chain, run, to);
         }
     }
@@ -210,11 +320,10 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize>(
 unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
     // SAFETY: the caller's.
     unsafe {
-        let row = to.out.add(run.row as usize * to.step);
+        let (old, new) = to.row(run.row);
         for (t, &y) in chain.iter().enumerate() {
-            let lanes = row.add(t * V::LEN);
-            let sum = if to.first { y } else { V::load(lanes).add(y) };
-            sum.store(lanes);
+            let sum = if to.first { y } else { V::load(old.add(t * V::LEN)).add(y) };
+            sum.store(new.add(t * V::LEN));
         }
     }
 }
@@ -224,19 +333,18 @@ unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
 /// # Safety
 /// As `whole`; all of the tile is in the scratch.
 #[inline(always)]
-unsafe fn narrow<V: Lanes, const T: usize>(a: &Cut, runs: &[Run], tile: *const f32, cols: usize, to: Target) {
-    for run in runs {
+unsafe fn narrow<V: Lanes, const T: usize>(runs: Runs, tile: *const f32, cols: usize, to: Target) {
+    for run in runs.runs {
         let mut sums = [0.0f32; WIDTH];
         // SAFETY: the caller's.
         unsafe {
-            let [chain] = chains::<V, T, 1>(a, &[*run], tile, WIDTH as isize);
+            let [chain] = chains::<V, T, 1>(runs, &[*run], tile, WIDTH as isize);
             for (t, y) in chain.iter().enumerate() {
                 y.store(sums.as_mut_ptr().add(t * V::LEN));
             }
-            let row = to.out.add(run.row as usize * to.step);
+            let (old, new) = to.row(run.row);
             for (j, &y) in sums[..cols].iter().enumerate() {
-                let to_value = row.add(j);
-                *to_value = if to.first { y } else { *to_value + y };
+                *new.add(j) = if to.first { y } else { *old.add(j) + y };
             }
         }
     }
@@ -249,26 +357,53 @@ unsafe fn narrow<V: Lanes, const T: usize>(a: &Cut, runs: &[Run], tile: *const f
 /// The rows lie in the tile.
 #[inline(always)]
 unsafe fn chains<V: Lanes, const T: usize, const G: usize>(
-    a: &Cut,
-    runs: &[Run; G],
+    runs: Runs,
+    group: &[Run; G],
     tile: *const f32,
     step: isize,
 ) -> [[V; T]; G] {
     // SAFETY: the caller's.
     unsafe {
         let mut chains = [[V::splat(0.0); T]; G];
-        let mut common = runs[0].count;
-        for run in &runs[1..] {
+        let mut common = group[0].count;
+        for run in &group[1..] {
             common = common.min(run.count);
         }
         for e in 0..common {
-            for (run, chain) in runs.iter().zip(&mut chains) {
-                step_of::<V, T>(a, run.begin + e, tile, step, chain);
+            for (run, chain) in group.iter().zip(&mut chains) {
+                step_of::<V, T>(runs, (run.begin + e) as usize, tile, step, chain);
             }
         }
-        for (run, chain) in runs.iter().zip(&mut chains) {
+        for (run, chain) in group.iter().zip(&mut chains) {
             for e in common..run.count {
-                step_of::<V, T>(a, run.begin + e, tile, step, chain);
+                step_of::<V, T>(runs, (run.begin + e) as usize, tile, step, chain);
+            }
+        }
+        chains
+    }
+}
+
+/// [`chains`] of runs filled up to the length of the last one: all of them end at once.
+///
+/// # Safety
+/// As `chains`.
+#[inline(always)]
+unsafe fn filled_chains<V: Lanes, const T: usize, const G: usize>(
+    runs: Runs,
+    group: &[Run; G],
+    tile: *const f32,
+    step: isize,
+) -> [[V; T]; G] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut chains = [[V::splat(0.0); T]; G];
+        let begins: [usize; G] = group.map(|run| run.begin as usize);
+        for e in (0..Runs::filled(group) as usize).step_by(2) {
+            for (begin, chain) in begins.iter().zip(&mut chains) {
+                step_of::<V, T>(runs, begin + e, tile, step, chain);
+            }
+            for (begin, chain) in begins.iter().zip(&mut chains) {
+                step_of::<V, T>(runs, begin + e + 1, tile, step, chain);
             }
         }
         chains
@@ -280,11 +415,11 @@ unsafe fn chains<V: Lanes, const T: usize, const G: usize>(
 /// # Safety
 /// As `chains`.
 #[inline(always)]
-unsafe fn step_of<V: Lanes, const T: usize>(a: &Cut, e: u32, tile: *const f32, step: isize, chain: &mut [V; T]) {
+unsafe fn step_of<V: Lanes, const T: usize>(runs: Runs, e: usize, tile: *const f32, step: isize, chain: &mut [V; T]) {
     // SAFETY: the caller's.
     unsafe {
-        let x = V::splat(*a.values.get_unchecked(e as usize));
-        let b = tile.wrapping_offset(*a.indices.get_unchecked(e as usize) as isize * step);
+        let x = V::splat(*runs.values.add(e));
+        let b = tile.wrapping_offset(*runs.indices.add(e) as isize * step);
         for (t, y) in chain.iter_mut().enumerate() {
             *y = x.fma(V::load(b.add(t * V::LEN)), *y);
         }

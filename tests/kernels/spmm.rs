@@ -77,7 +77,7 @@ fn some(percent: usize) -> impl Fn(usize, usize) -> bool {
     move |i, j| i == 2 || (i % 5 != 4 && (i * 7919 + j * 104_729 + i * j % 13) % 100 < percent)
 }
 
-const SHAPES: [(usize, usize, usize); 20] = [
+const SHAPES: [(usize, usize, usize); 21] = [
     (0, 4, 3),
     (4, 0, 3),
     (4, 3, 0),
@@ -98,6 +98,7 @@ const SHAPES: [(usize, usize, usize); 20] = [
     (130, 3, 1500),
     (20, 257, 20),
     (513, 20, 258),
+    (1027, 33, 270),
 ];
 
 #[test]
