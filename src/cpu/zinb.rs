@@ -33,6 +33,9 @@ struct Nonzeros {
     dm: Vec<f32>,
     dr: Vec<f32>,
     dh: Vec<f32>,
+    /// Where genes and x of a whole row have room.
+    room_genes: Vec<u32>,
+    room_x: Vec<f32>,
 }
 
 impl Nonzeros {
@@ -56,16 +59,22 @@ impl Nonzeros {
 
     /// Puts entries `range` into a tile that begins at gene `from`.
     fn place(&self, range: std::ops::Range<usize>, from: usize, tile: &mut Tile) {
-        let put = |to: &mut [f32; TILE], values: &[f32]| {
-            // Nothing where these values were not asked for.
-            for (value, &g) in values.iter().zip(&self.genes[..values.len()]).skip(range.start).take(range.len()) {
-                to[g as usize - from] = *value;
+        // A gene's place, known to be in the tile.
+        let at = |g: u32| (g as usize - from) % TILE;
+        let genes = &self.genes[range.clone()];
+        // Nothing where these values were not asked for.
+        if let Some(values) = self.value.get(range.clone()) {
+            for (&g, &value) in genes.iter().zip(values) {
+                tile.value[at(g)] = value;
             }
-        };
-        put(&mut tile.value, &self.value);
-        put(&mut tile.dm, &self.dm);
-        put(&mut tile.dr, &self.dr);
-        put(&mut tile.dh, &self.dh);
+        }
+        if let (Some(dm), Some(dr), Some(dh)) =
+            (self.dm.get(range.clone()), self.dr.get(range.clone()), self.dh.get(range))
+        {
+            for (((&g, &dm), &dr), &dh) in genes.iter().zip(dm).zip(dr).zip(dh) {
+                (tile.dm[at(g)], tile.dr[at(g)], tile.dh[at(g)]) = (dm, dr, dh);
+            }
+        }
     }
 }
 
@@ -129,15 +138,19 @@ impl<'a> Job<'a> {
     /// Finds the entries of a row that are not 0, ascending.
     fn nonzeros(&self, row: usize, found: &mut Nonzeros) {
         let cell = row / self.p.repeat as usize;
-        let Nonzeros { genes, x: values, .. } = found;
+        let (genes, values) = (&mut found.genes, &mut found.x);
         match self.x {
             Counts::Dense(x) => {
                 let n = self.p.genes as usize;
-                genes.resize(n + WIDTH, 0);
-                values.resize(n + WIDTH, 0.0);
-                let count = compact(&x[cell * n..(cell + 1) * n], &self.numbers, genes, values);
-                genes.truncate(count);
-                values.truncate(count);
+                let room = n + WIDTH;
+                found.room_genes.resize(room, 0);
+                found.room_x.resize(room, 0.0);
+                let (room_genes, room_x) = (&mut found.room_genes, &mut found.room_x);
+                let count = compact(&x[cell * n..(cell + 1) * n], &self.numbers, room_genes, room_x);
+                genes.clear();
+                genes.extend_from_slice(&room_genes[..count]);
+                values.clear();
+                values.extend_from_slice(&room_x[..count]);
             }
             Counts::Csr { indptr, indices, values: stored } => {
                 genes.clear();

@@ -158,10 +158,28 @@ impl Mean {
     /// For `inverse = 1 / theta`.
     #[inline(always)]
     pub fn new(m: f32, r: f32, inverse: f32) -> Self {
+        let mu = Self::mu(m);
+        let ratio = Self::ratio(mu, inverse);
+        Mean { mu, ratio, log_ratio: Self::log_ratio(m, r, ratio) }
+    }
+
+    /// The field of that name.
+    #[inline(always)]
+    pub fn mu(m: f32) -> f32 {
+        exp_normal(at_least(at_most(m, 88.0), -87.0))
+    }
+
+    /// The field of that name.
+    #[inline(always)]
+    pub fn ratio(mu: f32, inverse: f32) -> f32 {
+        at_most(mu * inverse, 1e38)
+    }
+
+    /// The field of that name.
+    #[inline(always)]
+    pub fn log_ratio(m: f32, r: f32, ratio: f32) -> f32 {
         let d = m - r;
-        let mu = exp_normal(at_least(at_most(m, 88.0), -87.0));
-        let ratio = at_most(mu * inverse, 1e38);
-        Mean { mu, ratio, log_ratio: select(d > 80.0, d, log1p_above(ratio)) }
+        select(d > 80.0, d, log1p_above(ratio))
     }
 }
 
@@ -197,10 +215,27 @@ impl ZeroMixture {
     /// For `y = theta sp(d)`.
     #[inline(always)]
     pub fn new(y: f32, h: f32) -> Self {
+        let [b, fall] = Self::falls(y, h);
+        Self::from_parts(y, h, Self::a(h), b, fall)
+    }
+
+    /// `e^-|h|`
+    #[inline(always)]
+    pub fn a(h: f32) -> f32 {
+        exp_low(-h.abs())
+    }
+
+    /// `b` and, where `y < 1`, `expm1(-y)`.
+    #[inline(always)]
+    pub fn falls(y: f32, h: f32) -> [f32; 2] {
+        exp_and_expm1(select(y < 1.0, -y, -(h + y).abs()))
+    }
+
+    /// For what [`ZeroMixture::a`] and [`ZeroMixture::falls`] give.
+    #[inline(always)]
+    pub fn from_parts(y: f32, h: f32, a: f32, b: f32, fall: f32) -> Self {
         let both = h + y;
         let near = y < 1.0;
-        let a = exp_low(-h.abs());
-        let [b, fall] = exp_and_expm1(select(near, -y, -both.abs()));
         let inflated = h >= 0.0;
         let (on, off) = (select(inflated, 1.0, a), select(inflated, a, 1.0));
         let inverse = 1.0 / (1.0 + a);

@@ -102,6 +102,9 @@ pub struct Tile {
     mu: Values,
     ratio: Values,
     log_ratio: Values,
+    a: Values,
+    b: Values,
+    fall: Values,
     change: Values,
     /// Inputs of counts.
     gathered: Vec<Values>,
@@ -118,6 +121,9 @@ impl Tile {
             mu: zero,
             ratio: zero,
             log_ratio: zero,
+            a: zero,
+            b: zero,
+            fall: zero,
             change: zero,
             gathered: vec![zero; 9],
         }
@@ -125,22 +131,54 @@ impl Tile {
 }
 
 simd_fn! {
-    fn means(at: Entries<'_>, with_mu: bool, tile: &mut Tile) {
+    fn ratios(at: Entries<'_>, with_mu: bool, tile: &mut Tile) {
         let n = at.m.len().min(TILE);
-        let (m, r, inverse) = (&at.m[..n], &at.r[..n], &at.t.inverse[..n]);
+        let (m, inverse) = (&at.m[..n], &at.t.inverse[..n]);
         if with_mu {
             for g in 0..n {
-                let mean = Mean::new(m[g], r[g], inverse[g]);
-                tile.mu[g] = mean.mu;
-                tile.ratio[g] = mean.ratio;
-                tile.log_ratio[g] = mean.log_ratio;
+                let mu = Mean::mu(m[g]);
+                tile.mu[g] = mu;
+                tile.ratio[g] = Mean::ratio(mu, inverse[g]);
             }
         } else {
             for g in 0..n {
-                let mean = Mean::new(m[g], r[g], inverse[g]);
-                tile.ratio[g] = mean.ratio;
-                tile.log_ratio[g] = mean.log_ratio;
+                tile.ratio[g] = Mean::ratio(Mean::mu(m[g]), inverse[g]);
             }
+        }
+    }
+}
+
+simd_fn! {
+    fn log_ratios(at: Entries<'_>, tile: &mut Tile) {
+        let n = at.m.len().min(TILE);
+        let (m, r) = (&at.m[..n], &at.r[..n]);
+        for g in 0..n {
+            tile.log_ratio[g] = Mean::log_ratio(m[g], r[g], tile.ratio[g]);
+        }
+    }
+}
+
+fn means(at: Entries<'_>, with_mu: bool, tile: &mut Tile) {
+    ratios(at, with_mu, tile);
+    log_ratios(at, tile);
+}
+
+simd_fn! {
+    fn inflations(at: Entries<'_>, tile: &mut Tile) {
+        let n = at.m.len().min(TILE);
+        let h = &at.h[..n];
+        for g in 0..n {
+            tile.a[g] = ZeroMixture::a(h[g]);
+        }
+    }
+}
+
+simd_fn! {
+    fn falls(at: Entries<'_>, tile: &mut Tile) {
+        let n = at.m.len().min(TILE);
+        let (h, theta) = (&at.h[..n], &at.t.theta[..n]);
+        for g in 0..n {
+            [tile.b[g], tile.fall[g]] = ZeroMixture::falls(theta[g] * tile.log_ratio[g], h[g]);
         }
     }
 }
@@ -152,13 +190,14 @@ simd_fn! {
         if gradients {
             for g in 0..n {
                 let y = theta[g] * tile.log_ratio[g];
-                let mixture = ZeroMixture::new(y, h[g]);
+                let mixture = ZeroMixture::from_parts(y, h[g], tile.a[g], tile.b[g], tile.fall[g]);
                 tile.change[g] = mixture.change;
                 [tile.dm[g], tile.dr[g], tile.dh[g]] = mixture.slopes(tile.ratio[g], y, theta[g]);
             }
         } else {
             for g in 0..n {
-                tile.change[g] = ZeroMixture::new(theta[g] * tile.log_ratio[g], h[g]).change;
+                let y = theta[g] * tile.log_ratio[g];
+                tile.change[g] = ZeroMixture::from_parts(y, h[g], tile.a[g], tile.b[g], tile.fall[g]).change;
             }
         }
     }
@@ -192,6 +231,8 @@ pub fn zeros(at: Entries<'_>, wanted: Wanted, tile: &mut Tile) {
         plain_zeros(at, tile);
         return;
     }
+    inflations(at, tile);
+    falls(at, tile);
     mixtures(at, wanted.gradients, tile);
     if wanted.value {
         mixture_values(at, tile);
@@ -236,7 +277,7 @@ pub fn counts(row: Entries<'_>, wanted: Wanted, genes: &[u32], x: &[f32], tile: 
     let full = genes.len().next_multiple_of(LANES).min(TILE);
     let inflated = !row.h.is_empty();
     let mut gathered = std::mem::take(&mut tile.gathered);
-    gather(row, wanted, genes, x, &mut gathered[..]);
+    gather(row, genes, x, &mut gathered[..]);
     let [x, m, r, theta, inverse, error, inverse_next, digamma_next, h] = &gathered[..] else {
         unreachable!("nine tables")
     };
@@ -260,7 +301,7 @@ pub fn counts(row: Entries<'_>, wanted: Wanted, genes: &[u32], x: &[f32], tile: 
 }
 
 /// The inputs of single entries, then what fills up a vector.
-fn gather(row: Entries<'_>, wanted: Wanted, genes: &[u32], x: &[f32], to: &mut [Values]) {
+fn gather(row: Entries<'_>, genes: &[u32], x: &[f32], to: &mut [Values]) {
     let n = row.m.len();
     let full = genes.len().next_multiple_of(LANES).min(TILE);
     for table in to.iter_mut() {
@@ -270,6 +311,7 @@ fn gather(row: Entries<'_>, wanted: Wanted, genes: &[u32], x: &[f32], to: &mut [
     to_x[..x.len()].copy_from_slice(x);
     // Of one length, so that one comparison serves all.
     let (from_m, from_r, t) = (&row.m[..n], &row.r[..n], row.t.slice(0, n));
+    let from_h = if row.h.is_empty() { from_m } else { &row.h[..n] };
     for (l, &g) in genes.iter().enumerate().take(TILE) {
         let g = g as usize;
         assert!(g < n, "a gene of the row");
@@ -277,21 +319,10 @@ fn gather(row: Entries<'_>, wanted: Wanted, genes: &[u32], x: &[f32], to: &mut [
         r[l] = from_r[g];
         theta[l] = t.theta[g];
         inverse[l] = t.inverse[g];
-    }
-    let copy = |to: &mut [f32], from: &[f32]| {
-        for (to, &g) in to.iter_mut().zip(genes) {
-            *to = from[g as usize];
-        }
-    };
-    if wanted.value {
-        copy(error, t.error);
-    }
-    if wanted.gradients {
-        copy(inverse_next, t.inverse_next);
-        copy(digamma_next, t.digamma_next);
-    }
-    if !row.h.is_empty() {
-        copy(h, row.h);
+        error[l] = t.error[g];
+        inverse_next[l] = t.inverse_next[g];
+        digamma_next[l] = t.digamma_next[g];
+        h[l] = from_h[g];
     }
 }
 
