@@ -37,6 +37,18 @@ pub trait Lanes: Copy {
     /// # Safety
     /// As [`Lanes::splat`].
     unsafe fn exp(self) -> Self;
+    /// [`Lanes::exp`] of several registers. Where one instruction waits for the one before, those of the
+    /// others are at work. If `BELOW`, nothing is above 0, though it may be NaN.
+    /// # Safety
+    /// As [`Lanes::splat`].
+    #[inline(always)]
+    unsafe fn exps<const N: usize, const BELOW: bool>(mut x: [Self; N]) -> [Self; N] {
+        for x in &mut x {
+            // SAFETY: the caller's.
+            *x = unsafe { x.exp() };
+        }
+        x
+    }
     /// Asks for the cache line of an address, which need not exist.
     #[inline(always)]
     fn prefetch(_p: *const f32) {
@@ -94,22 +106,47 @@ mod x86 {
         }
         #[inline(always)]
         unsafe fn exp(self) -> Self {
+            // SAFETY: the caller's.
+            unsafe { Self::exps::<1, false>([self])[0] }
+        }
+        #[inline(always)]
+        unsafe fn exps<const N: usize, const BELOW: bool>(mut x: [Self; N]) -> [Self; N] {
             // The sequence of `math::exp`; scaling rounds once at the most there too.
             // SAFETY: the caller vouches for the processor.
             unsafe {
                 let splat = |x: f32| _mm512_set1_ps(x);
-                // Where one is NaN, min and max return their second argument.
-                let x = _mm512_max_ps(splat(-105.0), _mm512_min_ps(splat(89.0), self));
-                let n = _mm512_sub_ps(_mm512_fmadd_ps(x, splat(exp::LOG2_E), splat(ROUND)), splat(ROUND));
-                let r = _mm512_fmadd_ps(n, splat(-exp::LN2_HI), x);
-                let r = _mm512_fmadd_ps(n, splat(-exp::LN2_LO), r);
                 let [first, rest @ ..] = exp::SECOND_ORDER;
-                let mut p = splat(first);
-                for c in rest {
-                    p = _mm512_fmadd_ps(p, r, splat(c));
+                let mut n = [splat(0.0); N];
+                let mut p = [splat(first); N];
+                for i in 0..N {
+                    // Where one is NaN, min and max return their second argument.
+                    let x_i = if BELOW { x[i] } else { _mm512_min_ps(splat(89.0), x[i]) };
+                    x[i] = _mm512_max_ps(splat(-105.0), x_i);
                 }
-                let y = _mm512_fmadd_ps(_mm512_mul_ps(r, r), p, r);
-                _mm512_scalef_ps(_mm512_add_ps(splat(1.0), y), n)
+                for i in 0..N {
+                    n[i] = _mm512_fmadd_ps(x[i], splat(exp::LOG2_E), splat(ROUND));
+                }
+                for i in 0..N {
+                    n[i] = _mm512_sub_ps(n[i], splat(ROUND));
+                }
+                for i in 0..N {
+                    x[i] = _mm512_fmadd_ps(n[i], splat(-exp::LN2_HI), x[i]);
+                }
+                for i in 0..N {
+                    x[i] = _mm512_fmadd_ps(n[i], splat(-exp::LN2_LO), x[i]);
+                }
+                for c in rest {
+                    for i in 0..N {
+                        p[i] = _mm512_fmadd_ps(p[i], x[i], splat(c));
+                    }
+                }
+                for i in 0..N {
+                    p[i] = _mm512_fmadd_ps(_mm512_mul_ps(x[i], x[i]), p[i], x[i]);
+                }
+                for i in 0..N {
+                    x[i] = _mm512_scalef_ps(_mm512_add_ps(splat(1.0), p[i]), n[i]);
+                }
+                x
             }
         }
     }

@@ -289,6 +289,17 @@ fn weigh(strip: &Strip, i: usize, f: &mut [Row]) {
     }
 }
 
+/// What the slots of column `c` of the weights add up to, for 16 columns of the tile.
+#[inline(always)]
+fn slot_totals(strip: &Strip, c: usize, from: usize) -> Row {
+    let slots = &strip.slots[c * LANES * CHUNK..][..LANES * CHUNK];
+    let mut lanes: [Row; LANES] = [[0.0; LANES]; LANES];
+    for (lane, slots) in lanes.iter_mut().zip(slots.chunks_exact(CHUNK)) {
+        lane.copy_from_slice(&slots[from..from + LANES]);
+    }
+    halved_rows(lanes)
+}
+
 simd_fn! {
     /// Adds the sums that the slots hold to the columns' `out` and `sum_f`. `f` is the whole tile.
     pub fn column_sums(strip: &Strip, f: &[f32], first: bool, out: &mut [f32], sum_f: &mut [f32]) {
@@ -296,16 +307,8 @@ simd_fn! {
         let shares = strip.pairs.shares();
         for group in 0..columns.div_ceil(LANES) {
             let from = group * LANES;
-            let totals = |c: usize| {
-                let slots = &strip.slots[c * LANES * CHUNK..];
-                let mut lanes: [Row; LANES] = [[0.0; LANES]; LANES];
-                for (l, lane) in lanes.iter_mut().enumerate() {
-                    lane.copy_from_slice(&slots[l * CHUNK + from..][..LANES]);
-                }
-                halved_rows(lanes)
-            };
             for c in 0..p {
-                let of_k = totals(c);
+                let of_k = slot_totals(strip, c, from);
                 for (j, &total) in (from..columns).zip(&of_k) {
                     add_total(total, first, &mut out[j * p + c]);
                 }
@@ -313,7 +316,7 @@ simd_fn! {
             if sum_f.is_empty() {
                 continue;
             }
-            let of_f = totals(if shares { 0 } else { p });
+            let of_f = slot_totals(strip, if shares { 0 } else { p }, from);
             for (j, &total) in (from..columns).zip(&of_f) {
                 let by_column = || {
                     let mut lanes = [0.0f32; LANES];
