@@ -89,12 +89,12 @@ run() {
         kernels)
             # On the host the same tests take minutes.
             local limit=300
-            [ "$device" != cpu ] || limit=1800
+            [ "$device" != cpu ] || limit=3600
             step kernels "${KERNEL_SECONDS:-$limit}" "$folder/test-kernels" --test-threads 4
             ;;
         runs)
-            step runs 300 "$folder/test-training" --test-threads 4
-            step recording 120 "$folder/test-recording" --test-threads 2
+            step runs 600 "$folder/test-training" --test-threads 4
+            step recording 300 "$folder/test-recording" --test-threads 2
             ;;
         memcheck | racecheck) needs_a_card "$name" && sanitize "$name" ;;
         bench)

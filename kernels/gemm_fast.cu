@@ -16,7 +16,7 @@
 // Geometry: x = tiles, columns fastest; y = parts of k; z = products (striding).
 // targets: 80
 // Cost: 2 m n k operations; per step of BK a block reads (BM + BN) BK elements.
-#include "gemm.cuh"
+#include "fast.cuh"
 #include "mma.cuh"
 
 // The sums along k of one tile per block. P is the precision; 2 x WARPS_N warps, whose
@@ -112,31 +112,8 @@ struct FastTile {
         return (row + r / 4 * 32 + r % 4) * TOTAL_STRIDE + col / WN * WN + 32 * v + 8 * t + 4 * h;
     }
 
-    __device__ __forceinline__ void to_shared(float *totals) const {
-#pragma unroll
-        for (int n = 0; n < QUADS; ++n) *reinterpret_cast<float4 *>(totals + place(n)) = quad(n);
-    }
-    // To scratch, in the order of threads.
-    __device__ __forceinline__ void put(float *partial) const {
-#pragma unroll
-        for (int n = 0; n < QUADS; ++n)
-            *reinterpret_cast<float4 *>(partial + (n * THREADS + threadIdx.x) * 4) = quad(n);
-    }
-    // All parts from scratch, added in order, to shared memory.
-    __device__ __forceinline__ void add_parts(float *totals, const float *partial, u32 parts) const {
-#pragma unroll 1
-        for (u32 n = 0; n < QUADS; ++n) {
-            const float *from = partial + (n * THREADS + threadIdx.x) * 4;
-            float sum[4], next[4];
-            read_fresh(sum, from);
-#pragma unroll 4
-            for (u32 part = 1; part < parts; ++part) {
-                read_fresh(next, from + (u64)part * (BM * BN));
-#pragma unroll
-                for (int v = 0; v < 4; ++v) sum[v] = __fadd_rn(sum[v], next[v]);
-            }
-            *reinterpret_cast<float4 *>(totals + place(n)) = make_float4(sum[0], sum[1], sum[2], sum[3]);
-        }
+    __device__ __forceinline__ void lay(float *totals, u32 n, float4 sums) const {
+        *reinterpret_cast<float4 *>(totals + place(n)) = sums;
     }
 };
 
@@ -193,32 +170,7 @@ __device__ __forceinline__ void fast_kernel(
             }
             tile.step(step, left);
         }
-        bool writes = true;
-        u64 place = (u64)product * gridDim.x + blockIdx.x;
-        float *left = partial + place * parts * (T::BM * T::BN);
-        if (parts > 1) {
-            tile.put(left + (u64)blockIdx.y * (T::BM * T::BN));
-            writes = last_to_arrive(arrivals + place, parts);
-        }
-        // Nobody reads the steps any more.
-        __syncthreads();
-        if (writes) {
-            if (parts > 1)
-                tile.add_parts(shared, left, parts);
-            else
-                tile.to_shared(shared);
-            __syncthreads();
-            u64 corner = ((u64)product * p.m + first_row) * p.n + first_col;
-#pragma unroll 1
-            for (u32 e = threadIdx.x; e < T::BM * T::BN; e += T::THREADS) {
-                u32 i = e / T::BN, j = e % T::BN;
-                if (i >= rows || j >= cols) continue;
-                u64 at = corner + (u64)i * p.n + j;
-                out[at] = finished(p, bias, residual, shared[i * T::TOTAL_STRIDE + j], first_col + j, at);
-            }
-        }
-        // The next product overwrites the totals.
-        __syncthreads();
+        Totals<T>::finish(tile, p, bias, residual, out, partial, arrivals, shared, product, first_row, first_col);
     }
 }
 

@@ -56,10 +56,17 @@ struct Tf32 {
             for (u32 k = 0; k < 8; ++k) {
                 u32 x = as[k / 4 * 2 + e / 2].of[g * 4 + k % 4];
                 u32 y = bs[k / 4].of[(2 * t + e % 2) * 4 + k % 4];
-                c[e] = __fmaf_rn(float_of(x), float_of(y), c[e]);
+                multiply_add(c[e], x, y);
             }
 #endif
     }
+
+#ifndef __CUDACC__
+    // Adds the products of what two registers hold; tensor cores ignore the last 13 bits.
+    static void multiply_add(float &c, u32 x, u32 y) {
+        c = __fmaf_rn(float_of(x & 0xffffe000u), float_of(y & 0xffffe000u), c);
+    }
+#endif
 };
 
 // 8 bits of exponent and 7 of fraction, rounded to nearest, ties to even; two in a register.
@@ -97,11 +104,19 @@ struct Bf16 {
         const Lanes bs[2] = {{b[0], __LINE__}, {b[1], __LINE__}};
         u32 g = shim::lane() / 4, t = shim::lane() % 4;
         for (u32 e = 0; e < 4; ++e)
-            for (u32 k = 0; k < 16; ++k) {
-                u32 x = as[k / 8 * 2 + e / 2].of[g * 4 + k % 8 / 2] >> k % 2 * 16;
-                u32 y = bs[k / 8].of[(2 * t + e % 2) * 4 + k % 8 / 2] >> k % 2 * 16;
-                c[e] = __fmaf_rn(float_of(x << 16), float_of(y << 16), c[e]);
+            for (u32 k = 0; k < 8; ++k) {
+                u32 x = as[k / 4 * 2 + e / 2].of[g * 4 + k % 4];
+                u32 y = bs[k / 4].of[(2 * t + e % 2) * 4 + k % 4];
+                multiply_add(c[e], x, y);
             }
 #endif
     }
+
+#ifndef __CUDACC__
+    // Adds the products of what two registers hold, the lower halves first.
+    static void multiply_add(float &c, u32 x, u32 y) {
+        c = __fmaf_rn(float_of(x << 16), float_of(y << 16), c);
+        c = __fmaf_rn(float_of(x & 0xffff0000u), float_of(y & 0xffff0000u), c);
+    }
+#endif
 };

@@ -15,6 +15,10 @@ use std::sync::Arc;
 pub trait Backend: Send + Sync {
     /// `"reference"`, `"cpu"`, `"cuda:0"`, `"wgpu"`.
     fn name(&self) -> &str;
+    /// What its user should know, in one line.
+    fn note(&self) -> Option<&str> {
+        None
+    }
     /// A buffer of `bytes` (rounded up to whole 32-bit words) with undefined content.
     fn alloc(&self, bytes: usize) -> Result<Buffer>;
     /// Copies `src` to the start of `dst`.

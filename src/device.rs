@@ -123,6 +123,11 @@ impl Device {
         self.inner.backend.name()
     }
 
+    /// What its user should know, in one line, if anything.
+    pub fn note(&self) -> Option<&str> {
+        self.inner.backend.note()
+    }
+
     /// Whether both are the same device (not merely alike).
     pub fn same(&self, other: &Device) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)

@@ -91,6 +91,11 @@ impl Common {
         } else {
             Device::open_with(&self.device, self.threads(), self.math.mode())?
         };
+        if let Some(note) = device.note()
+            && !self.quiet
+        {
+            eprintln!("note: {note}");
+        }
         if let Some(bytes) = self.memory {
             device.set_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
         }

@@ -11,33 +11,45 @@ pub static TF32: [(&Kernel, Planner); 1] = [(&GEMM, |bytes, _, chip| gemm(&TF32_
 /// The product with factors rounded to bf16.
 pub static BF16: [(&Kernel, Planner); 1] = [(&GEMM, |bytes, _, chip| gemm(&BF16_TILES, bytes, chip))];
 
-/// A tile kernel of `kernels/gemm_fast.cu`; the numbers are those of its template.
+/// A tile kernel; the numbers are those of its template.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
-    function: &'static str,
-    /// Rows and columns of the output that a block computes.
-    size: u32,
+    /// Its name in the kernel file.
+    pub function: &'static str,
+    /// The kernel file: `gemm_fast`, `gemm_wgmma`.
+    pub module: &'static str,
+    /// Rows of the output that a block computes.
+    pub rows: u32,
+    /// Columns of the output that a block computes.
+    pub cols: u32,
     /// Threads of a block.
-    threads: u32,
+    pub threads: u32,
+    /// Bytes of shared memory.
+    pub shared: u32,
     /// Cycles of a multiprocessor per element of k; an estimate, see [`Choice::cycles`].
-    cycles: u64,
+    pub cycles: u64,
+    /// The word that says how the operands lie.
+    pub word: fn(&GemmParams) -> u32,
 }
 
 /// Tile kernels of TF32, largest first.
-pub const TF32_TILES: [Tile; 2] = [
-    Tile { function: "gemm_tf32_128x128", size: 128, threads: 128, cycles: 26 },
-    Tile { function: "gemm_tf32_64x64", size: 64, threads: 128, cycles: 12 },
-];
+pub static TF32_TILES: [Tile; 2] = [tile("gemm_tf32_128x128", 128, 26), tile("gemm_tf32_64x64", 64, 12)];
 /// Tile kernels of bf16, largest first.
-pub const BF16_TILES: [Tile; 2] = [
-    Tile { function: "gemm_bf16_128x128", size: 128, threads: 128, cycles: 24 },
-    Tile { function: "gemm_bf16_64x64", size: 64, threads: 128, cycles: 12 },
-];
+pub static BF16_TILES: [Tile; 2] = [tile("gemm_bf16_128x128", 128, 24), tile("gemm_bf16_64x64", 64, 12)];
+
+const fn tile(function: &'static str, size: u32, cycles: u64) -> Tile {
+    let shared = 4 * STAGES * STEP * 2 * (size + PAD);
+    Tile { function, module: "gemm_fast", rows: size, cols: size, threads: 128, shared, cycles, word: both_copies }
+}
 
 /// Length of a step along k, how many lie in shared memory, and the padding of their rows.
 const STEP: u32 = 16;
 const STAGES: u32 = 4;
 const PAD: u32 = 8;
+
+fn both_copies(p: &GemmParams) -> u32 {
+    copies(&p.a, p.a.row, p.a.col, &p.batch) | copies(&p.b, p.b.col, p.b.row, &p.batch) << 2
+}
 
 /// A tile, and the chunks of k that a block computes; all of them: k is not cut.
 #[derive(Clone, Copy, Debug)]
@@ -47,33 +59,34 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The function that it launches.
+    pub fn function(&self) -> &'static str {
+        self.tile.function
+    }
+
     fn parts(&self, p: &GemmParams) -> u32 {
         chunks(p).div_ceil(self.chunks_per_part).max(1)
     }
 
     fn tiles(&self, p: &GemmParams) -> u64 {
-        u64::from(p.m.div_ceil(self.tile.size)) * u64::from(p.n.div_ceil(self.tile.size))
+        u64::from(p.m.div_ceil(self.tile.rows)) * u64::from(p.n.div_ceil(self.tile.cols))
     }
 
     fn places(&self, p: &GemmParams) -> u64 {
         self.tiles(p) * p.products() as u64
     }
 
-    fn shared(&self) -> u32 {
-        4 * STAGES * STEP * 2 * (self.tile.size + PAD)
-    }
-
     /// Words of scratch memory: every part's totals.
     fn scratch(&self, p: &GemmParams) -> u64 {
         match self.parts(p) {
             1 => 0,
-            parts => u64::from(parts) * self.places(p) * u64::from(self.tile.size * self.tile.size),
+            parts => u64::from(parts) * self.places(p) * u64::from(self.tile.rows * self.tile.cols),
         }
     }
 
     fn possible(&self, p: &GemmParams, chip: &Chip) -> bool {
         let parted = self.parts(p) > 1;
-        self.shared() <= chip.shared_per_block
+        self.tile.shared <= chip.shared_per_block
             && (!parted || self.places(p) <= ZEROS as u64 && self.scratch(p) <= MAX_SCRATCH)
     }
 
@@ -95,23 +108,27 @@ impl Choice {
 
     /// The launches.
     pub fn plan(&self, p: &GemmParams) -> Plan {
-        let copies = copies(&p.a, p.a.row, p.a.col, &p.batch) | copies(&p.b, p.b.col, p.b.row, &p.batch) << 2;
         let blocks = self.tiles(p) as u32;
         let step = Step::new(self.tile.function, 5, blocks)
             .shaped([blocks, self.parts(p), (p.products() as u32).min(65535)], [self.tile.threads, 1, 1])
-            .shared(self.shared())
+            .of(self.tile.module)
+            .shared(self.tile.shared)
             .arg(Arg::Scratch(0))
             .arg(Arg::Zeros)
-            .arg(Arg::Word(copies))
+            .arg(Arg::Word((self.tile.word)(p)))
             .arg(Arg::Word(self.chunks_per_part));
         Plan::one(step).scratch(self.scratch(p) as usize)
     }
 }
 
 /// Whatever can compute a product on a chip. Not empty, if the product is not.
-pub fn choices(tiles: &[Tile], p: &GemmParams, chip: &Chip) -> impl Iterator<Item = Choice> {
+pub fn choices(
+    tiles: impl IntoIterator<Item = &'static Tile>,
+    p: &GemmParams,
+    chip: &Chip,
+) -> impl Iterator<Item = Choice> {
     let (p, chip, chunks) = (*p, *chip, chunks(p).max(1));
-    tiles.iter().flat_map(move |&tile| {
+    tiles.into_iter().flat_map(move |&tile| {
         let cuts = [chunks, 1, 2, 3, 4, 6, 8];
         let cuts = cuts.into_iter().enumerate().filter(move |&(i, cut)| i == 0 || cut < chunks);
         cuts.map(move |(_, chunks_per_part)| Choice { tile, chunks_per_part })
@@ -119,12 +136,22 @@ pub fn choices(tiles: &[Tile], p: &GemmParams, chip: &Chip) -> impl Iterator<Ite
     })
 }
 
-fn gemm(tiles: &[Tile; 2], bytes: &[u8], chip: &Chip) -> Plan {
+fn gemm(tiles: &'static [Tile; 2], bytes: &[u8], chip: &Chip) -> Plan {
+    best(tiles, &tiles[1], bytes, chip)
+}
+
+/// The launches of the choice that should be fastest; `least` can compute everything.
+pub(super) fn best(
+    tiles: impl IntoIterator<Item = &'static Tile>,
+    least: &'static Tile,
+    bytes: &[u8],
+    chip: &Chip,
+) -> Plan {
     let p: GemmParams = params(bytes);
     if p.products() == 0 || p.m == 0 || p.n == 0 {
         return Plan::nothing();
     }
-    let fallback = Choice { tile: tiles[1], chunks_per_part: chunks(&p).max(1) };
+    let fallback = Choice { tile: *least, chunks_per_part: chunks(&p).max(1) };
     let choice = choices(tiles, &p, chip).min_by_key(|choice| choice.cycles(&p, chip)).unwrap_or(fallback);
     choice.plan(&p)
 }

@@ -29,7 +29,7 @@ fn with_params(args: &[Arg]) -> ArgList {
 
 /// The function with the params and these arguments.
 fn step(function: &'static str, blocks: u32, args: &[Arg]) -> Step {
-    Step { function, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args: with_params(args) }
+    Step { function, module: None, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args: with_params(args) }
 }
 
 fn rows(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {

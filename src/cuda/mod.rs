@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod gather;
 pub mod gemm;
 pub mod gemm_fast;
+pub mod gemm_wgmma;
 pub mod mmd;
 pub mod norm;
 pub mod optim;
@@ -21,6 +22,7 @@ mod rows;
 pub mod sgld;
 pub mod softmax;
 pub mod spmm;
+mod warpgroup;
 pub mod zinb;
 
 use crate::backend::{Backend, Buffer, Call, Math, Replay};
@@ -38,6 +40,8 @@ pub struct Family {
     /// The mode that these kernels are for. Beyond `Strict` they replace the strict ones on devices
     /// that the images cover.
     pub math: Math,
+    /// Whether it is for devices on which it has been checked ([`warpgroup`]).
+    pub checked: bool,
     /// What it computes.
     pub kernels: &'static [(&'static Kernel, Planner)],
     /// Target (`"70"`: from capability 7.0 on; `"90a"`: 9.0 alone) and text, in ascending order.
@@ -45,11 +49,12 @@ pub struct Family {
 }
 
 macro_rules! family {
-    ($module:ident, $($target:literal)+) => { family!($module KERNELS Strict, $($target)+) };
-    ($module:ident $kernels:ident $math:ident, $($target:literal)+) => {
+    ($module:ident, $($target:literal)+) => { family!($module KERNELS Strict false, $($target)+) };
+    ($module:ident $kernels:ident $math:ident $checked:literal, $($target:literal)+) => {
         Family {
             module: stringify!($module),
             math: Math::$math,
+            checked: $checked,
             kernels: &$module::$kernels,
             images: &[$((
                 $target,
@@ -66,8 +71,10 @@ pub static FAMILIES: &[Family] = &[
     family!(elementwise, "70"),
     family!(gather, "70"),
     family!(gemm, "70" "80"),
-    family!(gemm_fast TF32 Fast, "80"),
-    family!(gemm_fast BF16 Bf16, "80"),
+    family!(gemm_fast TF32 Fast false, "80"),
+    family!(gemm_fast BF16 Bf16 false, "80"),
+    family!(gemm_wgmma TF32 Fast true, "90a"),
+    family!(gemm_wgmma BF16 Bf16 true, "90a"),
     family!(mmd, "70"),
     family!(norm, "70"),
     family!(optim, "70"),
@@ -92,11 +99,12 @@ pub fn image(module: &str, capability: (u32, u32)) -> Option<&'static str> {
 /// The module and the planner of every kernel, by name.
 type Table = HashMap<&'static str, (&'static str, Planner)>;
 
-/// The kernels of a mode on devices of a capability.
-fn table(math: Math, capability: (u32, u32)) -> Table {
+/// The kernels of a mode on devices of a capability; with those that have to be checked there, if they
+/// have been.
+fn table(math: Math, capability: (u32, u32), checked: bool) -> Table {
     let strict = FAMILIES.iter().filter(|family| family.math == Math::Strict);
     let faster = FAMILIES.iter().filter(|family| math != Math::Strict && family.math == math);
-    let faster = faster.filter(|family| image(family.module, capability).is_some());
+    let faster = faster.filter(|family| image(family.module, capability).is_some() && (checked || !family.checked));
     let rows = strict.chain(faster).flat_map(|family| family.kernels.iter().map(|row| (family.module, row)));
     rows.map(|(module, (kernel, planner))| (kernel.name, (module, *planner))).collect()
 }
@@ -104,7 +112,7 @@ fn table(math: Math, capability: (u32, u32)) -> Table {
 /// The launches of a strict call on `chip`; `None` for a kernel that this backend lacks.
 pub fn plan(call: &Call, chip: &Chip) -> Option<Plan> {
     static TABLE: OnceLock<Table> = OnceLock::new();
-    let (_, planner) = TABLE.get_or_init(|| table(Math::Strict, (0, 0))).get(call.kernel.name)?;
+    let (_, planner) = TABLE.get_or_init(|| table(Math::Strict, (0, 0), false)).get(call.kernel.name)?;
     Some(planner(call.params, call.geometry, chip))
 }
 
@@ -113,6 +121,7 @@ pub struct Cuda<D> {
     driver: D,
     chip: Chip,
     table: Table,
+    note: Option<String>,
     scratch: Mutex<Scratch>,
     zeros: OnceLock<Memory>,
 }
@@ -144,11 +153,25 @@ impl<D: Driver> Cuda<D> {
         Self::with_math(driver, Math::Strict)
     }
 
-    /// A backend in another mode; strict where the device has nothing faster.
+    /// A backend in another mode; strict where the device has nothing faster. Kernels that have to be
+    /// checked on the device are, and left out with a [note](Backend::note) if they fail.
     pub fn with_math(driver: D, math: Math) -> Self {
         let chip = driver.chip();
-        let table = table(math, chip.capability);
-        Cuda { driver, chip, table, scratch: Mutex::default(), zeros: OnceLock::new() }
+        let known = table(math, chip.capability, false);
+        let scratch = Mutex::default();
+        let mut cuda = Cuda { driver, chip, table: known, note: None, scratch, zeros: OnceLock::new() };
+        let doubtful = |family: &&Family| family.checked && family.math == math;
+        if FAMILIES.iter().filter(doubtful).any(|family| image(family.module, chip.capability).is_some()) {
+            match warpgroup::doubt(&cuda, math) {
+                None => cuda.table = table(math, chip.capability, true),
+                Some(why) => {
+                    let name = cuda.driver.name();
+                    cuda.note =
+                        Some(format!("{name}: products by warp groups fail their check, others are used ({why})"));
+                }
+            }
+        }
+        cuda
     }
 
     /// The device.
@@ -240,7 +263,7 @@ impl<D: Driver> Cuda<D> {
             }
             // SAFETY: the caller's plan names the arguments of its function in order; the buffers live
             // as long as the call, and memory given back later is reused or freed in launch order.
-            unsafe { self.driver.launch(module, step, &arguments[..step.args.len()])? };
+            unsafe { self.driver.launch(step.module.unwrap_or(module), step, &arguments[..step.args.len()])? };
         }
         Ok(())
     }
@@ -263,6 +286,10 @@ fn fits(op: &'static str, buffer: &Buffer, bytes: usize) -> Result<()> {
 impl<D: Driver> Backend for Cuda<D> {
     fn name(&self) -> &str {
         self.driver.name()
+    }
+
+    fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     fn alloc(&self, bytes: usize) -> Result<Buffer> {
@@ -329,16 +356,20 @@ mod tests {
 
     #[test]
     fn faster_kernels_are_taken_only_when_asked_for_and_on_devices_that_have_them() {
-        let module = |math, capability| table(math, capability)["gemm"].0;
+        let module = |math, capability| table(math, capability, false)["gemm"].0;
         assert_eq!(module(Math::Strict, (9, 0)), "gemm");
         for math in [Math::Fast, Math::Bf16] {
             assert_eq!(module(math, (8, 0)), "gemm_fast");
             assert_eq!(module(math, (7, 5)), "gemm");
             // Nothing else changes.
-            let (strict, fast) = (table(Math::Strict, (9, 0)), table(math, (9, 0)));
+            let (strict, fast) = (table(Math::Strict, (9, 0), true), table(math, (9, 0), true));
+            assert_eq!(fast["gemm"].0, "gemm_wgmma");
+            assert_eq!(table(math, (10, 0), true)["gemm"].0, "gemm_fast");
             assert_eq!(strict.len(), fast.len());
             assert!(strict.iter().all(|(kernel, row)| *kernel == "gemm" || fast[kernel].0 == row.0));
         }
-        assert!(table(Math::Fast, (9, 0))["gemm"].1 as usize != table(Math::Bf16, (9, 0))["gemm"].1 as usize);
+        assert!(
+            table(Math::Fast, (9, 0), false)["gemm"].1 as usize != table(Math::Bf16, (9, 0), false)["gemm"].1 as usize
+        );
     }
 }

@@ -93,6 +93,8 @@ pub type StepList = List<Step, 8>;
 pub struct Step {
     /// Its name in the kernel file.
     pub function: &'static str,
+    /// The kernel file, if it is another one than the family's.
+    pub module: Option<&'static str>,
     /// Blocks: x up to 2^31 - 1, y and z up to 65535.
     pub grid: [u32; 3],
     /// Threads of a block, at most 1024.
@@ -108,12 +110,17 @@ impl Step {
     /// [`THREADS`] threads.
     pub fn new(function: &'static str, buffers: u8, blocks: u32) -> Self {
         let args = (0..buffers).fold(ArgList::new().with(Arg::Params), |args, i| args.with(Arg::Buffer(i)));
-        Step { function, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args }
+        Step { function, module: None, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args }
     }
 
     /// With another grid and other blocks.
     pub fn shaped(self, grid: [u32; 3], block: [u32; 3]) -> Self {
         Step { grid, block, ..self }
+    }
+
+    /// A function of another kernel file.
+    pub fn of(self, module: &'static str) -> Self {
+        Step { module: Some(module), ..self }
     }
 
     /// With dynamic shared memory.

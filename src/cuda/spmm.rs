@@ -139,7 +139,7 @@ const MAX_COUNTS: u32 = 1 << 24;
 /// The function with the params and these arguments.
 fn step(function: &'static str, blocks: u32, args: &[Arg]) -> Step {
     let args = args.iter().fold(ArgList::new().with(Arg::Params), |list, &arg| list.with(arg));
-    Step { function, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args }
+    Step { function, module: None, grid: [blocks, 1, 1], block: [THREADS, 1, 1], shared: 0, args }
 }
 
 fn transpose(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {

@@ -30,7 +30,7 @@ fn csr_value_grad(bytes: &[u8], _: [u32; 3], chip: &Chip) -> Plan {
 /// The function with the params and these arguments.
 fn step(function: &'static str, grid: [u32; 3], args: &[Arg]) -> Step {
     let args = args.iter().fold(ArgList::new().with(Arg::Params), |list, &arg| list.with(arg));
-    Step { function, grid, block: [THREADS, 1, 1], shared: 0, args }
+    Step { function, module: None, grid, block: [THREADS, 1, 1], shared: 0, args }
 }
 
 fn plan(bytes: &[u8], sparse: bool, gradients: bool, chip: &Chip) -> Plan {

@@ -7,12 +7,13 @@ use crate::plans::CHIP;
 use crate::shim::{self, Shim};
 use cytograd::backend::{Backend, Buffer, Call, Math};
 use cytograd::cuda::device::Gpu;
-use cytograd::cuda::driver::Driver;
-use cytograd::cuda::gemm_fast::{BF16_TILES, TF32_TILES, choices};
-use cytograd::cuda::plan::Plan;
-use cytograd::cuda::{Cuda, gemm_fast};
+use cytograd::cuda::driver::{Driver, Memory};
+use cytograd::cuda::gemm_fast::{Tile, choices};
+use cytograd::cuda::plan::{Chip, Plan, Step};
+use cytograd::cuda::{Cuda, gemm_fast, gemm_wgmma};
 use cytograd::kernel::gemm::*;
 use cytograd::reference::{Reference, gemm::activate};
+use cytograd::{Error, Result};
 
 /// What a mode rounds its inputs to, and the relative error of that.
 fn rounded(math: Math, x: f32) -> f32 {
@@ -34,8 +35,14 @@ fn unit(math: Math) -> f64 {
     }
 }
 
-fn tiles(math: Math) -> &'static [gemm_fast::Tile] {
-    if math == Math::Bf16 { &BF16_TILES } else { &TF32_TILES }
+/// The tile kernels of a mode that a driver can run: those of warp groups on capability 9.0 alone.
+fn tiles<D: Driver>(cuda: &Cuda<D>, math: Math) -> Vec<&'static Tile> {
+    let (all, of_groups) = match math {
+        Math::Bf16 => (&gemm_fast::BF16_TILES, &gemm_wgmma::BF16_TILES),
+        _ => (&gemm_fast::TF32_TILES, &gemm_wgmma::TF32_TILES),
+    };
+    let groups = cuda.driver().chip().capability == (9, 0);
+    all.iter().chain(of_groups.iter().filter(|_| groups)).collect()
 }
 
 /// Runs `test` for both modes on the host and on the first device.
@@ -116,22 +123,40 @@ impl Product<'_> {
         (0..p.m).flat_map(|i| (0..p.n).map(move |j| (i, j))).map(|(i, j)| sum(i, j)).collect()
     }
 
+    fn expected(&self, math: Math) -> Expected {
+        let strict = self.planned(&Reference::new());
+        Expected { math, k: self.p.k, strict, rounded: self.exact(|x| rounded(math, x)), given: self.exact(|x| x) }
+    }
+
+    fn check(&self, what: &str, math: Math, found: &[f32]) {
+        self.expected(math).check(what, found);
+    }
+}
+
+/// What a product must be near: the reference's, and the exact sums of rounded and of given inputs.
+struct Expected {
+    math: Math,
+    k: u32,
+    strict: Vec<f32>,
+    rounded: Vec<(f64, f64)>,
+    given: Vec<(f64, f64)>,
+}
+
+impl Expected {
     /// Compares with exact sums of rounded inputs, up to the rounding of sums, which pins down the
     /// rounding of inputs; and with the reference, within what the mode promises.
-    fn check(&self, what: &str, math: Math, found: &[f32]) {
-        let reference = Reference::new();
-        let strict = self.planned(&reference);
-        let (k, u) = (f64::from(self.p.k), unit(math));
+    fn check(&self, what: &str, found: &[f32]) {
+        let (k, u, math) = (f64::from(self.k), unit(self.math), self.math);
         let sums = (k + 8.0) * 2f64.powi(-23);
-        let (of_rounded, of_given) = (self.exact(|x| rounded(math, x)), self.exact(|x| x));
+        assert_eq!(found.len(), self.strict.len());
         for i in 0..found.len() {
-            let (x, y) = (f64::from(found[i]), f64::from(strict[i]));
-            let (sum, size) = of_rounded[i];
+            let (x, y) = (f64::from(found[i]), f64::from(self.strict[i]));
+            let (sum, size) = self.rounded[i];
             assert!(
                 (x - sum).abs() <= sums * size + 1e-37,
                 "{math:?}, {what}: element {i} is {x:e}, of rounded inputs {sum:e}"
             );
-            let bound = (2.0 * u + u * u + 2.0 * sums) * of_given[i].1;
+            let bound = (2.0 * u + u * u + 2.0 * sums) * self.given[i].1;
             assert!(
                 (x - y).abs() <= bound + 1e-37,
                 "{math:?}, {what}: element {i} is {x:e}, strictly {y:e}, allowed {bound:e}"
@@ -150,10 +175,11 @@ fn fast_products_are_those_of_rounded_inputs_for_every_tile_and_cut_of_k() {
                     let shifted = |o| Operand { offset, ..o };
                     let p = GemmParams { a: shifted(p.a), b: shifted(p.b), ..p };
                     let product = Product { p: &p, a: &a, b: &b, bias: &[0.0], residual: &[0.0] };
-                    for choice in choices(tiles(math), &p, &CHIP) {
+                    let expected = product.expected(math);
+                    for choice in choices(tiles(cuda, math), &p, &CHIP) {
                         let what = format!("{form} {m}x{k}x{n} from {offset}, {choice:?}");
                         let found = product.as_planned(cuda, &choice.plan(&p));
-                        product.check(&what, math, &found);
+                        expected.check(&what, &found);
                         let again = product.as_planned(cuda, &choice.plan(&p));
                         assert_eq!(bits(&found), bits(&again), "{what}: run twice");
                     }
@@ -213,7 +239,7 @@ fn several_fast_products_and_views_are_each_their_own() {
         let one = GemmParams::plain(m, n, k);
         let apart = |o: Operand, words: usize| Operand { batch: [0, 0, 0, words as i32], ..o };
         let p = GemmParams { batch: [1, 1, 1, 3], a: apart(one.a, m * k), b: apart(one.b, k * n), ..one };
-        for choice in choices(tiles(math), &p, &CHIP) {
+        for choice in choices(tiles(cuda, math), &p, &CHIP) {
             let all = Product { p: &p, a: &a, b: &b, bias: &[0.0], residual: &[0.0] };
             let found = all.as_planned(cuda, &choice.plan(&p));
             for (i, found) in found.chunks(m * n).enumerate() {
@@ -257,4 +283,71 @@ fn nan_and_infinity_pass_through_fast_products() {
         }
     }
     everywhere!(test);
+}
+
+/// A driver whose warp-group products do nothing, or fail.
+struct Broken {
+    driver: Shim,
+    fails: bool,
+}
+
+impl Driver for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+    fn chip(&self) -> Chip {
+        self.driver.chip()
+    }
+    fn alloc(&self, bytes: usize) -> Result<Memory> {
+        self.driver.alloc(bytes)
+    }
+    unsafe fn upload(&self, address: u64, src: &[u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.driver.upload(address, src) }
+    }
+    unsafe fn download(&self, address: u64, dst: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.driver.download(address, dst) }
+    }
+    unsafe fn launch(&self, module: &'static str, step: &Step, arguments: &[&[u8]]) -> Result<()> {
+        if module == "gemm_wgmma" {
+            assert!(step.function.contains("wgmma"), "{}", step.function);
+            let why = "module gemm_wgmma cannot be loaded".into();
+            return if self.fails { Err(Error::Launch { kernel: "gemm", why }) } else { Ok(()) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.driver.launch(module, step, arguments) }
+    }
+    fn sync(&self) -> Result<()> {
+        self.driver.sync()
+    }
+}
+
+#[test]
+fn warp_group_products_that_fail_their_check_are_not_used_and_that_is_said() {
+    let library = match shim::library() {
+        Ok(library) => library,
+        Err(why) => return eprintln!("skipped: CUDA kernels on the host: {why}"),
+    };
+    let (m, n, k) = (130, 260, 40);
+    let (a, b) = (ordinary(m * k, 1), ordinary(k * n, 2));
+    let p = GemmParams::plain(m, n, k);
+    let product = Product { p: &p, a: &a, b: &b, bias: &[0.0], residual: &[0.0] };
+    for math in [Math::Fast, Math::Bf16] {
+        let working = Cuda::with_math(Shim::new(library.clone(), CHIP), math);
+        assert_eq!(working.note(), None, "{math:?}");
+        product.check("checked", math, &product.planned(&working));
+        for fails in [false, true] {
+            let driver = Broken { driver: Shim::new(library.clone(), CHIP), fails };
+            let broken = Cuda::with_math(driver, math);
+            let note = broken.note().expect("a note");
+            assert!(note.contains("products by warp groups fail their check") && !note.contains('\n'), "{note}");
+            product.check("without", math, &product.planned(&broken));
+        }
+    }
+    // Nothing to check where they are not for the device, or not asked for.
+    for (math, capability) in [(Math::Fast, (8, 9)), (Math::Strict, (9, 0)), (Math::Bf16, (10, 0))] {
+        let driver = Broken { driver: Shim::new(library.clone(), Chip { capability, ..CHIP }), fails: true };
+        assert_eq!(Cuda::with_math(driver, math).note(), None, "{math:?} {capability:?}");
+    }
 }
