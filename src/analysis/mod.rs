@@ -18,3 +18,4 @@ pub mod mapping;
 pub mod metrics;
 pub mod neighbors;
 pub mod pca;
+pub mod ridge;

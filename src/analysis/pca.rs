@@ -154,6 +154,18 @@ impl Pca {
         Ok(finish(&x, eigen, total))
     }
 
+    /// The first `k` components alone.
+    pub fn truncated(mut self, k: usize) -> Pca {
+        let (old, k) = (self.n_comps, k.min(self.n_comps));
+        self.scores = self.scores.chunks_exact(old.max(1)).flat_map(|row| row[..k].iter().copied()).collect();
+        self.components.truncate(k * self.n_vars);
+        self.singular_values.truncate(k);
+        self.variance.truncate(k);
+        self.variance_ratio.truncate(k);
+        self.n_comps = k;
+        self
+    }
+
     /// The scores `[rows, k]` of other cells.
     ///
     /// # Errors

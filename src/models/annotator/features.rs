@@ -8,6 +8,7 @@
 use super::cells::{Query, Reference};
 use super::input;
 use super::model::FeatureModel;
+use super::scores::{ClassScores, SCORED_PCS};
 use crate::analysis::harmony::{BatchVariable, Harmony, HarmonyConfig, harmonize};
 use crate::analysis::pca::{DenseRows, Pca};
 use crate::data::Csr;
@@ -51,6 +52,9 @@ pub struct FeatureConfig {
     pub scale_clip: f32,
     /// What the network sees.
     pub features: Features,
+    /// Beside the components, one feature per class: what a ridge regression on the genes says of it.
+    #[serde(default)]
+    pub class_scores: bool,
     /// How it is scaled.
     pub feature_scale: FeatureScale,
     /// `None`: batches are left as they are.
@@ -64,6 +68,7 @@ impl Default for FeatureConfig {
             n_pcs: 50,
             scale_clip: 10.0,
             features: Features::Pcs,
+            class_scores: false,
             feature_scale: FeatureScale::Zscore,
             harmony: Some(HarmonyConfig::default()),
         }
@@ -78,6 +83,12 @@ impl FeatureConfig {
             return Err(Error::usage(
                 "features: n_hvg, n_pcs and scale_clip must be above 0",
                 "correct the configuration",
+            ));
+        }
+        if self.class_scores && self.features == Features::Genes {
+            return Err(Error::usage(
+                "features: class_scores stand beside components, not beside genes",
+                "set features to pcs, or class_scores to false",
             ));
         }
         self.harmony.as_ref().map_or(Ok(()), HarmonyConfig::check)
@@ -232,7 +243,14 @@ pub fn fit(
     let scaling = Scaling::fit(&all);
     let z = scaling.apply(&all, ScaleParams { zero_center: true, max_value: Some(config.scale_clip) })?;
     // 5. Principal components.
-    let pca = Pca::fit(&DenseRows { values: z.values(), n_cols: z.n_cols() }, config.n_pcs, 0)?;
+    let z = DenseRows { values: z.values(), n_cols: z.n_cols() };
+    let (pca, scores) = if config.class_scores {
+        let wide = Pca::fit(&z, config.n_pcs.max(SCORED_PCS), 0)?;
+        let scores = ClassScores::fit(&wide, &reference.y, reference.classes.len())?;
+        (wide.truncated(config.n_pcs), Some(scores))
+    } else {
+        (Pca::fit(&z, config.n_pcs, 0)?, None)
+    };
     // 6. Harmony.
     let (codes, batches) = batch_codes(reference, query, &used);
     let harmony: Option<Harmony> = match &config.harmony {
@@ -252,6 +270,11 @@ pub fn fit(
     let corrected = harmony.map_or_else(|| pca.scores.clone(), |h| h.corrected);
     // 7. The network's scale.
     let mut values = model.to_features(&corrected);
+    if let Some(mut scores) = scores {
+        scores.bring_to_scale(&values, model.width(), train);
+        values = scores.beside(&values, model.width());
+        model.set_class_scores(&scores);
+    }
     let width = model.width();
     model.fit_scale(&values, width, train);
     model.apply_scale(&mut values);

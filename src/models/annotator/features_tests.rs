@@ -189,3 +189,25 @@ fn genes_as_features_are_as_many_as_genes() {
     let p = run(&FeatureConfig { features: Features::Genes, ..small() }, Some(&query(30)));
     assert_eq!((p.width, p.reference.len()), (40, 3600));
 }
+
+#[test]
+fn class_scores_stand_beside_the_components() {
+    let config = FeatureConfig { class_scores: true, harmony: None, ..small() };
+    let p = run(&config, None);
+    let plain = run(&FeatureConfig { class_scores: false, ..config }, None);
+    assert_eq!((p.width, plain.width), (8, 5));
+    let score = |row: usize, class: usize| p.reference[row * 8 + 5 + class];
+    let own = (0..90).filter(|&r| (0..3).all(|c| score(r, r % 3) >= score(r, c))).count();
+    assert!(own > 80, "{own}");
+    // A model read back gives new cells the same, but reference cells have the score of a fit without them.
+    let mut state = State::default();
+    p.model.save(&mut state).unwrap();
+    let model = FeatureModel::load(&state, &p.model.genes).unwrap();
+    assert_eq!(model, p.model);
+    let own = Query { expression: reference(90).expression, batch: None };
+    let back = model.project(&own, 0.0, &mut |w| panic!("{w}")).unwrap();
+    for (row, (a, b)) in back.x.chunks(8).zip(p.reference.chunks(8)).enumerate() {
+        let apart = |part: std::ops::Range<usize>| part.map(|j| (a[j] - b[j]).abs()).fold(0.0, f32::max);
+        assert!(apart(0..5) < 1e-3 && apart(5..8) > 1e-3, "cell {row}: {a:?} {b:?}");
+    }
+}

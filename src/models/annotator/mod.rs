@@ -2,7 +2,7 @@
 //!
 //! May use: `data`, `analysis`, `models::ebm`, `models::run`, `device`. In the order in which a run
 //! meets them: [`cells`] (what may be seen of a file), [`input`] (values made comparable, genes
-//! matched), [`features`] (counts to network inputs), [`model`] (what is kept of that), [`profile`]
+//! matched), [`features`] (counts to network inputs, `scores` beside them), [`model`] (what is kept of that), [`profile`]
 //! (settings), [`mod@train`], [`mod@annotate`].
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod input;
 pub mod model;
 pub mod options;
 pub mod profile;
+mod scores;
 pub mod train;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};

@@ -4,6 +4,7 @@
 use super::cells::Query;
 use super::features::{FeatureConfig, FeatureScale, Features, merged};
 use super::input;
+use super::scores::{ClassScores, beside};
 use crate::analysis::harmony::{BatchVariable, Harmony};
 use crate::analysis::mapping::ReferenceMap;
 use crate::analysis::pca::{DenseRows, Pca};
@@ -33,6 +34,8 @@ pub struct FeatureModel {
     pca_mean: Vec<f32>,
     loadings: Vec<f32>,
     n_pcs: usize,
+    /// `[classes, genes]`: the scores beside the components; empty without them.
+    class_loadings: Vec<f32>,
     /// The corrected reference, compressed; without it a query stays uncorrected.
     mapping: Option<ReferenceMap>,
     /// Centre and divisor of each feature.
@@ -61,6 +64,9 @@ struct Header {
     config: FeatureConfig,
     target: f64,
     n_pcs: usize,
+    /// Classes that have a score beside the components.
+    #[serde(default)]
+    class_scores: usize,
     /// Clusters, width and penalty of the reference map.
     mapping: Option<(usize, f64, f64)>,
     /// Runs of before had none.
@@ -108,6 +114,7 @@ impl FeatureModel {
             pca_mean: narrow(&pca.mean),
             loadings: narrow(&pca.components),
             n_pcs: pca.n_comps,
+            class_loadings: Vec::new(),
             mapping,
             center: Vec::new(),
             divisor: Vec::new(),
@@ -117,15 +124,27 @@ impl FeatureModel {
         Ok(model)
     }
 
+    /// Has class scores beside the components from now on.
+    pub(super) fn set_class_scores(&mut self, scores: &ClassScores) {
+        self.class_loadings = narrow(&scores.loadings);
+        self.center = vec![0.0; self.width()];
+        self.divisor = vec![1.0; self.width()];
+    }
+
+    /// Number of class scores beside the components.
+    fn class_scores(&self) -> usize {
+        self.class_loadings.len() / self.genes.len().max(1)
+    }
+
     /// Number of features.
     pub fn width(&self) -> usize {
         match self.config.features {
-            Features::Pcs => self.n_pcs,
+            Features::Pcs => self.n_pcs + self.class_scores(),
             Features::Genes => self.genes.len(),
         }
     }
 
-    /// Corrected components `[n, n_pcs]` as unscaled features `[n, width]`.
+    /// Corrected components `[n, n_pcs]` as unscaled features, class scores not among them.
     pub(super) fn to_features(&self, components: &[f64]) -> Vec<f32> {
         match self.config.features {
             Features::Pcs => narrow(components),
@@ -217,17 +236,8 @@ impl FeatureModel {
         for row in z.chunks_mut(self.genes.len().max(1)) {
             row.iter_mut().zip(&there).filter(|(_, t)| !**t).for_each(|(v, _)| *v = 0.0);
         }
-        let pca = Pca {
-            n_vars: self.genes.len(),
-            n_comps: self.n_pcs,
-            mean: wide(&self.pca_mean),
-            components: wide(&self.loadings),
-            scores: Vec::new(),
-            singular_values: Vec::new(),
-            variance: Vec::new(),
-            variance_ratio: Vec::new(),
-        };
-        let components = pca.project(&DenseRows { values: &z, n_cols: self.genes.len() })?;
+        let z = DenseRows { values: &z, n_cols: self.genes.len() };
+        let components = self.rotation(&self.loadings, self.n_pcs).project(&z)?;
         let empty: Vec<bool> = totals.iter().map(|&t| t == 0.0).collect();
         let corrected = self.mapping.is_some();
         let components = match &self.mapping {
@@ -235,8 +245,26 @@ impl FeatureModel {
             None => components,
         };
         let mut features = self.to_features(&components);
+        if self.class_scores() > 0 {
+            let scores = self.rotation(&self.class_loadings, self.class_scores()).project(&z)?;
+            features = beside(&features, self.n_pcs, &scores, self.class_scores());
+        }
         self.apply_scale(&mut features);
         Ok(Projected { x: features, empty, corrected, note: input.note, genes })
+    }
+
+    /// The map from z-scores of genes to their products with `k` loadings.
+    fn rotation(&self, loadings: &[f32], k: usize) -> Pca {
+        Pca {
+            n_vars: self.genes.len(),
+            n_comps: k,
+            mean: wide(&self.pca_mean),
+            components: wide(loadings),
+            scores: Vec::new(),
+            singular_values: Vec::new(),
+            variance: Vec::new(),
+            variance_ratio: Vec::new(),
+        }
     }
 
     /// Takes the query's batch effects off its components; empty cells stay out of it.
@@ -275,6 +303,9 @@ impl FeatureModel {
         set("gene_std", &[g], &self.scaling.1);
         set("pca_mean", &[g], &self.pca_mean);
         set("loadings", &[self.n_pcs, g], &self.loadings);
+        if self.class_scores() > 0 {
+            set("class_loadings", &[self.class_scores(), g], &self.class_loadings);
+        }
         set("center", &[w], &self.center);
         set("divisor", &[w], &self.divisor);
         let mapping = self.mapping.as_ref().map(|m| (m.n_clusters, m.sigma, m.lambda));
@@ -287,6 +318,7 @@ impl FeatureModel {
             config: self.config.clone(),
             target: self.target,
             n_pcs: self.n_pcs,
+            class_scores: self.class_scores(),
             mapping,
             aliases: self.aliases.clone(),
         };
@@ -330,6 +362,10 @@ impl FeatureModel {
             pca_mean: get("pca_mean", &[g])?,
             loadings: get("loadings", &[header.n_pcs, g])?,
             n_pcs: header.n_pcs,
+            class_loadings: match header.class_scores {
+                0 => Vec::new(),
+                classes => get("class_loadings", &[classes, g])?,
+            },
             mapping,
             config: header.config,
             center: Vec::new(),
