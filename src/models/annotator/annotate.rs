@@ -2,9 +2,10 @@
 
 use super::cells::Query;
 use super::input;
+use super::inputs::names_are_unique;
 use super::model::FeatureModel;
 use super::profile::Settings;
-use super::train::{CALIBRATION_LOG_PX, QUERY, QueryAtHand, load_network, names_are_unique};
+use super::record::{CALIBRATION_LOG_PX, QUERY, QueryAtHand, load_network};
 use crate::analysis::conformal::Conformal;
 use crate::data::annotated::{Entry, Value};
 use crate::data::genes::{GeneReport, MIN_OVERLAP};
