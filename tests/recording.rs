@@ -8,6 +8,7 @@ mod shim;
 
 use cytograd::cuda::Cuda;
 use cytograd::device::Device;
+use cytograd::models::ebm::Trainer;
 use cytograd::nn::{Chain, Sgld, Step};
 use cytograd::rng::{Stream, stream};
 use cytograd::tensor::{Tensor, grad};
@@ -41,6 +42,12 @@ fn eager() -> Device {
     match shim::driver() {
         Ok(driver) => Device::new(Box::new(Cuda::new(driver.eager()))),
         Err(_) => Device::cpu(1),
+    }
+}
+
+fn iterate(trainer: &mut Trainer, iterations: usize) {
+    for _ in 0..iterations {
+        trainer.step().unwrap();
     }
 }
 
@@ -179,15 +186,15 @@ fn a_recorded_run_goes_on_with_the_same_bits_from_a_checkpoint() {
     for device in devices() {
         let make = || clams_with(&device, |config| config.loss.p_on = 0.5);
         let mut trainer = make();
-        (0..8).for_each(|_| drop(trainer.step().unwrap()));
+        iterate(&mut trainer, 8);
         let state = trainer.state().unwrap();
-        (0..8).for_each(|_| drop(trainer.step().unwrap()));
+        iterate(&mut trainer, 8);
         let expected = trained_bits(&trainer);
         // Into a run of the same kind, and back into one whose steps are recorded.
         let mut other = make();
         for resumed in [&mut other, &mut trainer] {
             resumed.restore(&state).unwrap();
-            (0..8).for_each(|_| drop(resumed.step().unwrap()));
+            iterate(resumed, 8);
             assert!(trained_bits(resumed) == expected);
         }
     }
@@ -212,12 +219,12 @@ fn a_recorded_iteration_is_a_few_launches_and_no_new_memory() {
     for device in devices() {
         let mut trainer = clams_with(&device, |_| {});
         let mut critic = Critic::new(&device).unwrap();
-        let first = most_launches(&device, 0, 1, |_| drop(trainer.step().unwrap()));
+        let first = most_launches(&device, 0, 1, |_| iterate(&mut trainer, 1));
         assert!(first > 200, "{first} launches of an iteration that runs");
         most_launches(&device, 0, 3, |t| critic.step(t).unwrap());
-        most_launches(&device, 1, 15, |_| drop(trainer.step().unwrap()));
+        most_launches(&device, 1, 15, |_| iterate(&mut trainer, 1));
         let before = device.memory();
-        let of_clams = most_launches(&device, 15, 25, |_| drop(trainer.step().unwrap()));
+        let of_clams = most_launches(&device, 15, 25, |_| iterate(&mut trainer, 1));
         let of_critic = most_launches(&device, 3, 10, |t| critic.step(t).unwrap());
         assert!(of_clams <= 12, "{of_clams} launches of an iteration");
         assert!(of_critic <= 2, "{of_critic} launches of a step of the critic");
