@@ -24,7 +24,9 @@ pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
 pub fn read(path: &Path) {
     let Ok(source) = cytograd::data::open(path) else { return };
     let n = source.obs().n_rows();
+    let _ = source.extras();
     for stored in source.matrices() {
+        let _ = source.row_sizes(&stored.which);
         if let Ok(matrix) = source.rows(&stored.which, n / 2..n) {
             assert_eq!((matrix.n_rows(), matrix.n_cols()), (n - n / 2, stored.n_cols));
         }

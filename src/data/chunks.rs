@@ -17,8 +17,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-/// Arrays below this many elements are left to the library.
-const WORTH_IT: usize = 4096;
+/// Arrays below this many elements are left to the library (a fuzzer's are all small).
+const WORTH_IT: usize = if cfg!(fuzzing) { 1 } else { 4096 };
 /// Elements of one task where an array has no chunks of its own.
 const PIECE: usize = 1 << 16;
 

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::chunks::{Chunks, Number};
-use super::driver;
+use super::{driver, texts};
 use crate::error::{Error, Result};
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
@@ -369,7 +369,13 @@ fn read_texts(node: &Container) -> hdf5::Result<Vec<String>> {
             }
         };
     }
-    Ok(match node.dtype()?.to_descriptor()? {
+    let kind = node.dtype()?.to_descriptor()?;
+    if matches!(kind, TypeDescriptor::VarLenUnicode | TypeDescriptor::VarLenAscii)
+        && let Some(texts) = texts::read(node)?
+    {
+        return Ok(texts);
+    }
+    Ok(match kind {
         TypeDescriptor::VarLenUnicode => lossy(&node.read_raw::<VarLenUnicode>()?, |s| s.as_bytes()),
         TypeDescriptor::VarLenAscii => lossy(&node.read_raw::<VarLenAscii>()?, |s| s.as_bytes()),
         TypeDescriptor::FixedAscii(len) => fixed!(FixedAscii, len),

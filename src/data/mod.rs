@@ -39,6 +39,7 @@ pub mod source;
 pub mod splits;
 pub mod table;
 pub mod tenx;
+mod texts;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
 pub use blocks::{Blocks, RowBlocks};

@@ -212,6 +212,38 @@ fn texts_that_do_not_go_on_end_in_an_error() {
     }
 }
 
+/// HDF5 makes room for whatever length a text declares, and copies whatever length its heap declares.
+#[test]
+fn texts_of_wrong_lengths_end_in_an_error_and_take_no_memory() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let before = peak();
+    for (name, writer) in HDF5 {
+        let path = scratch.path().join(name);
+        writer(&path);
+        let good = std::fs::read(&path).unwrap();
+        let heaps: Vec<usize> = (0..good.len()).step_by(8).filter(|&at| good[at..].starts_with(b"GCOL")).collect();
+        let mut errors = 0;
+        // An element: length, address of the heap, index in it.
+        for at in (4..good.len() - 12).step_by(2) {
+            let address = u64::from_le_bytes(good[at..at + 8].try_into().unwrap());
+            let length = u32::from_le_bytes(good[at - 4..at].try_into().unwrap());
+            if !heaps.contains(&(address as usize)) || !(1..1000).contains(&length) {
+                continue;
+            }
+            for wrong in [u32::MAX, good.len() as u32, length + 1, length - 1, 1 << 30] {
+                let mut bad = good.clone();
+                bad[at - 4..at].copy_from_slice(&wrong.to_le_bytes());
+                std::fs::write(&path, &bad).unwrap();
+                let said = attempt(&path, &format!("{name}: text of {wrong} bytes at {at}"));
+                errors += usize::from(said.is_some_and(|said| said.contains(&format!("{wrong} bytes"))));
+            }
+        }
+        assert!(errors > 10, "{name}: {errors}"); // an old file has most of its texts in records
+    }
+    assert!(peak() < before + 128, "memory: {before} MiB before, {} MiB at most", peak());
+}
+
 #[test]
 fn seeds_of_the_fuzz_targets_are_good_files() {
     let _turn = alone();
