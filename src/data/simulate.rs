@@ -14,12 +14,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::csr::CsrBuilder;
+use super::csr::{Csr, CsrBuilder};
 use super::{Categorical, Column, Dataset, Matrix, Table, Value};
 use crate::error::{Error, Result};
 use crate::math;
 use crate::rng::{Rng, Stream, stream};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Sizes and strengths; the defaults are those in the module's head.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,45 +116,80 @@ mod step {
 /// # Errors
 /// `Error::Usage` for sizes or strengths that make no sense.
 pub fn simulate(params: &SimulateParams) -> Result<Dataset> {
-    params.check()?;
-    let random = Stream::new(params.seed, stream::SIMULATE);
-    let batch: Vec<usize> = (0..params.n_cells).map(|i| i * params.n_batches / params.n_cells).collect();
-    let types = cell_types(params, random, &batch);
-    let shares = expression_shares(params, random);
-    let factors = batch_factors(params, random);
-
-    let rows: Vec<Vec<(u32, f32)>> = (0..params.n_cells)
-        .into_par_iter()
-        .map(|cell| {
-            let spread = params.library_sigma * random.at(step::LIBRARY).normal(cell as u32);
-            let library = params.library_median * math::exp(spread);
-            let mut rng = random.at(step::COUNTS).part(cell as u32).rng();
-            let means = shares[types[cell]].iter().zip(&factors[batch[cell]]).map(|(s, f)| library * s * f);
-            let counts = means.map(|mean| {
-                let count = negative_binomial(f64::from(mean), params.inverse_dispersion, &mut rng);
-                if rng.uniform() < params.dropout { 0.0 } else { count }
-            });
-            (0u32..).zip(counts).filter(|(_, count)| *count > 0.0).collect()
-        })
-        .collect();
-    let mut x = CsrBuilder::new(params.n_genes, rows.iter().map(Vec::len).sum());
-    rows.iter().for_each(|row| x.push_row(row.iter().copied()));
-
-    let digits = |n: usize| n.saturating_sub(1).max(1).to_string().len();
-    let (cell_digits, gene_digits) = (digits(params.n_cells), digits(params.n_genes));
-    let mut obs = Table::new((0..params.n_cells).map(|i| format!("cell{i:0cell_digits$}")).collect());
-    let named = |prefix: &str, codes: &[usize], n: usize| {
-        let categories = (0..n).map(|i| format!("{prefix}{i}")).collect();
-        let names: Vec<String> = codes.iter().map(|code| format!("{prefix}{code}")).collect();
-        Column::Categorical(Categorical::with_categories(&names, categories))
-    };
-    obs.set("cell_type", named("type", &types, params.n_types))?;
-    obs.set("batch", named("batch", &batch, params.n_batches))?;
-    let var = Table::new((0..params.n_genes).map(|g| format!("gene{g:0gene_digits$}")).collect());
-    let mut dataset = Dataset::new(Matrix::Csr(x.finish()), obs, var)?;
-    dataset.source = "simulation".into();
-    dataset.uns.push(("simulation".into(), Value::dict().with("seed", params.seed as i64)));
+    let simulation = Simulation::new(params)?;
+    let mut dataset = simulation.frame()?;
+    dataset.x = Matrix::Csr(simulation.rows(0..params.n_cells));
     Ok(dataset)
+}
+
+/// A simulation whose counts are drawn as they are asked for.
+pub struct Simulation {
+    params: SimulateParams,
+    random: Stream,
+    batch: Vec<usize>,
+    types: Vec<usize>,
+    shares: Vec<Vec<f32>>,
+    factors: Vec<Vec<f32>>,
+}
+
+impl Simulation {
+    /// # Errors
+    /// `Error::Usage` for sizes or strengths that make no sense.
+    pub fn new(params: &SimulateParams) -> Result<Simulation> {
+        params.check()?;
+        let random = Stream::new(params.seed, stream::SIMULATE);
+        let batch: Vec<usize> = (0..params.n_cells).map(|i| i * params.n_batches / params.n_cells).collect();
+        let types = cell_types(params, random, &batch);
+        let (shares, factors) = (expression_shares(params, random), batch_factors(params, random));
+        Ok(Simulation { params: params.clone(), random, batch, types, shares, factors })
+    }
+
+    /// Counts of some cells, all genes.
+    pub fn rows(&self, cells: Range<usize>) -> Csr {
+        let params = &self.params;
+        let rows: Vec<Vec<(u32, f32)>> = cells
+            .into_par_iter()
+            .map(|cell| {
+                let spread = params.library_sigma * self.random.at(step::LIBRARY).normal(cell as u32);
+                let library = params.library_median * math::exp(spread);
+                let mut rng = self.random.at(step::COUNTS).part(cell as u32).rng();
+                let shares = &self.shares[self.types[cell]];
+                let means = shares.iter().zip(&self.factors[self.batch[cell]]).map(|(s, f)| library * s * f);
+                let counts = means.map(|mean| {
+                    let count = negative_binomial(f64::from(mean), params.inverse_dispersion, &mut rng);
+                    if rng.uniform() < params.dropout { 0.0 } else { count }
+                });
+                (0u32..).zip(counts).filter(|(_, count)| *count > 0.0).collect()
+            })
+            .collect();
+        let mut x = CsrBuilder::new(params.n_genes, rows.iter().map(Vec::len).sum());
+        rows.iter().for_each(|row| x.push_row(row.iter().copied()));
+        x.finish()
+    }
+
+    /// Everything but the counts, which are all zero.
+    ///
+    /// # Errors
+    /// None that a checked simulation has.
+    pub fn frame(&self) -> Result<Dataset> {
+        let params = &self.params;
+        let digits = |n: usize| n.saturating_sub(1).max(1).to_string().len();
+        let (cell_digits, gene_digits) = (digits(params.n_cells), digits(params.n_genes));
+        let mut obs = Table::new((0..params.n_cells).map(|i| format!("cell{i:0cell_digits$}")).collect());
+        let named = |prefix: &str, codes: &[usize], n: usize| {
+            let categories = (0..n).map(|i| format!("{prefix}{i}")).collect();
+            let names: Vec<String> = codes.iter().map(|code| format!("{prefix}{code}")).collect();
+            Column::Categorical(Categorical::with_categories(&names, categories))
+        };
+        obs.set("cell_type", named("type", &self.types, params.n_types))?;
+        obs.set("batch", named("batch", &self.batch, params.n_batches))?;
+        let var = Table::new((0..params.n_genes).map(|g| format!("gene{g:0gene_digits$}")).collect());
+        let zeros = Csr::zeros(params.n_cells, params.n_genes);
+        let mut dataset = Dataset::new(Matrix::Csr(zeros), obs, var)?;
+        dataset.source = "simulation".into();
+        dataset.uns.push(("simulation".into(), Value::dict().with("seed", params.seed as i64)));
+        Ok(dataset)
+    }
 }
 
 /// Type of each cell, by chance with the weights of its batch.

@@ -4,23 +4,27 @@
 //! May use: `error`, the HDF5 library, the data types of this module. Format: the "on-disk
 //! format" page of the anndata documentation; every element carries its kind in the attributes
 //! `encoding-type` and `encoding-version`. Files: `source` (the opened file), `read` (tables and
-//! the rest), `matrix`, `legacy` and `records` (files of old), `write`, `update` (results added to a
+//! the rest), `matrix`, `legacy` and `records` (files of old), `write`, `stepwise` and `growing` (matrices in blocks of rows), `update` (results added to a
 //! copy of a file), `subset` (of some cells of it), `modernise` (old encodings of the copy renewed).
 //!
 //! Values of matrices become f32. A file that only gains results is therefore never read and
 //! written back: [`add_to_copy`] copies the bytes and adds to the copy.
 
+mod growing;
 mod legacy;
 mod matrix;
 mod modernise;
 mod read;
 mod records;
 mod source;
+mod stepwise;
 mod subset;
 mod update;
 mod write;
 
+pub use growing::GrowingMatrix;
 pub use source::H5ad;
+pub use stepwise::Stepwise;
 pub use update::{Additions, add_to_copy};
 pub use write::write;
 

@@ -1,6 +1,6 @@
 //! Writing: every element with the encoding that anndata 0.10 and later expect.
 
-use crate::data::annotated::{Dataset, Entry, Value};
+use crate::data::annotated::{Dataset, Entry, Raw, Value};
 use crate::data::hdf::one_line;
 use crate::data::table::CategoryKind;
 use crate::data::{Categorical, Column, Csr, Matrix, Table};
@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 /// Arrays below this many elements are stored plainly.
-const COMPRESS_FROM: usize = 2048;
+pub(super) const COMPRESS_FROM: usize = 2048;
 /// Elements per chunk of a compressed array.
-const CHUNK: usize = 1 << 16;
+pub(super) const CHUNK: usize = 1 << 16;
+/// How hard gzip tries.
+pub(super) const LEVEL: u8 = 4;
 
 /// Writes a data set as a new file, whole or not at all.
 ///
@@ -26,25 +28,14 @@ pub fn write(path: &Path, dataset: &Dataset) -> Result<()> {
     let file = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
     writer.kind(&file, "anndata", "0.1.0")?;
     writer.matrix(&file, "X", &dataset.x)?;
-    writer.table(&file, "obs", &dataset.obs)?;
-    writer.table(&file, "var", &dataset.var)?;
     writer.matrices(&file, "layers", &dataset.layers)?;
-    writer.entries(&file, "obsm", &dataset.obsm)?;
-    writer.entries(&file, "varm", &dataset.varm)?;
-    writer.matrices(&file, "obsp", &dataset.obsp)?;
-    writer.matrices(&file, "varp", &dataset.varp)?;
-    let uns = writer.dict(&file, "uns")?;
-    for (name, value) in &dataset.uns {
-        writer.value(&uns, name, value)?;
-    }
+    writer.annotations(&file, dataset)?;
     if let Some(raw) = &dataset.raw {
         let group = file.create_group("raw").map_err(|e| writer.failed(e))?;
         writer.kind(&group, "raw", "0.1.0")?;
         writer.matrix(&group, "X", &raw.x)?;
-        writer.table(&group, "var", &raw.var)?;
-        writer.entries(&group, "varm", &raw.varm)?;
+        writer.raw_tables(&group, raw)?;
     }
-    drop(uns);
     draft.finish(file)
 }
 
@@ -110,6 +101,24 @@ impl Writer {
         Error::io(&self.target, "writing", source)
     }
 
+    /// Everything but `X`, layers and `raw`.
+    pub(super) fn annotations(&self, file: &File, dataset: &Dataset) -> Result<()> {
+        self.table(file, "obs", &dataset.obs)?;
+        self.table(file, "var", &dataset.var)?;
+        self.entries(file, "obsm", &dataset.obsm)?;
+        self.entries(file, "varm", &dataset.varm)?;
+        self.matrices(file, "obsp", &dataset.obsp)?;
+        self.matrices(file, "varp", &dataset.varp)?;
+        let uns = self.dict(file, "uns")?;
+        dataset.uns.iter().try_for_each(|(name, value)| self.value(&uns, name, value))
+    }
+
+    /// `raw` but for its matrix.
+    pub(super) fn raw_tables(&self, group: &Group, raw: &Raw) -> Result<()> {
+        self.table(group, "var", &raw.var)?;
+        self.entries(group, "varm", &raw.varm)
+    }
+
     /// Sets `encoding-type` and `encoding-version`.
     pub(super) fn kind(&self, node: &Location, kind: &str, version: &str) -> Result<()> {
         self.text_attr(node, "encoding-type", kind)?;
@@ -152,7 +161,7 @@ impl Writer {
     }
 
     /// The same without an encoding, as the parts of a sparse matrix are stored.
-    fn numbers<T: H5Type>(&self, parent: &Group, name: &str, shape: &[usize], values: &[T]) -> Result<hdf5::Dataset> {
+    pub(super) fn numbers<T: H5Type>(&self, parent: &Group, name: &str, shape: &[usize], values: &[T]) -> Result<hdf5::Dataset> {
         self.numbers_as(parent, name, shape, values, &T::type_descriptor())
     }
 
@@ -171,7 +180,7 @@ impl Writer {
                 let inner: usize = shape[1..].iter().product::<usize>().max(1);
                 let mut chunk = shape.to_vec();
                 chunk[0] = (CHUNK / inner).clamp(1, shape[0]);
-                builder = builder.shuffle().deflate(4).chunk(chunk);
+                builder = builder.shuffle().deflate(LEVEL).chunk(chunk);
             }
             let dataset = builder.empty_as(kind).shape(shape.to_vec()).create(name)?;
             dataset.write_raw(values)?;
