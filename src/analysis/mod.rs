@@ -1,6 +1,6 @@
 //! What is computed about cells outside the networks: linear reductions ([`pca`]), neighbours
 //! ([`neighbors`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
-//! [`discriminant`] analysis, figures of merit ([`metrics`], [`mod@lisi`], [`evaluation`]) and
+//! [`discriminant`] analysis, a whole file from counts to components ([`mod@preprocess`]), figures of merit ([`metrics`], [`mod@lisi`], [`evaluation`]) and
 //! calibrated p-values ([`conformal`]).
 //!
 //! Plain binary64 code over row-major slices, the same bits for any number of threads. May use:
@@ -18,4 +18,5 @@ pub mod mapping;
 pub mod metrics;
 pub mod neighbors;
 pub mod pca;
+pub mod preprocess;
 pub mod ridge;

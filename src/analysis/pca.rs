@@ -8,7 +8,8 @@
 
 use super::linalg::{Eigen, symmetric_eigen, top_eigen};
 use crate::cpu::dgemm::{Mat, NARROW, gemm, par_gemm, par_narrow};
-use crate::data::Csr;
+use crate::data::preprocess::{ScaleParams, Scaling};
+use crate::data::{Csr, RowBlocks, RowStore};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -55,13 +56,56 @@ impl Rows for Csr {
         Csr::n_cols(self)
     }
     fn read(&self, row: usize, first: usize, out: &mut [f64]) {
-        out.fill(0.0);
         let (columns, values) = self.row(row);
-        let start = columns.partition_point(|&c| (c as usize) < first);
-        for (&c, &v) in columns[start..].iter().zip(&values[start..]) {
-            let Some(slot) = out.get_mut(c as usize - first) else { break };
-            *slot = f64::from(v);
+        place(columns, values, first, out);
+    }
+}
+
+impl Rows for RowStore {
+    fn n_rows(&self) -> usize {
+        RowBlocks::n_rows(self)
+    }
+    fn n_cols(&self) -> usize {
+        RowBlocks::n_cols(self)
+    }
+    fn read(&self, row: usize, first: usize, out: &mut [f64]) {
+        self.row(row, |columns, values| place(columns, values, first, out));
+    }
+}
+
+/// Sparse rows with their genes scaled as they are read, so that no dense matrix is ever made.
+#[derive(Clone, Copy)]
+pub struct ScaledRows<'a> {
+    /// The rows.
+    pub rows: &'a RowStore,
+    /// Mean and standard deviation of each gene.
+    pub scaling: &'a Scaling,
+    /// How they are used.
+    pub params: ScaleParams,
+}
+
+impl Rows for ScaledRows<'_> {
+    fn n_rows(&self) -> usize {
+        RowBlocks::n_rows(self.rows)
+    }
+    fn n_cols(&self) -> usize {
+        RowBlocks::n_cols(self.rows)
+    }
+    fn read(&self, row: usize, first: usize, out: &mut [f64]) {
+        self.rows.row(row, |columns, values| place(columns, values, first, out));
+        for (i, value) in out.iter_mut().enumerate() {
+            *value = f64::from(self.scaling.score(first + i, *value, self.params));
         }
+    }
+}
+
+/// Writes the columns `first ..` of a sparse row.
+fn place(columns: &[u32], values: &[f32], first: usize, out: &mut [f64]) {
+    out.fill(0.0);
+    let start = columns.partition_point(|&c| (c as usize) < first);
+    for (&c, &v) in columns[start..].iter().zip(&values[start..]) {
+        let Some(slot) = out.get_mut(c as usize - first) else { break };
+        *slot = f64::from(v);
     }
 }
 

@@ -65,6 +65,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         min_gene_overlap: args.min_gene_overlap,
         layer: args.layer.clone(),
         math: session.common.math.name().into(),
+        memory: session.common.memory(),
         ..AnnotateOptions::new(&args.model, &args.query, &args.output)
     };
     let summary = annotate(&options, &device, &mut session.progress)?;

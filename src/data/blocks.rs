@@ -180,6 +180,72 @@ impl RowBlocks for Blocks<'_> {
     }
 }
 
+/// Some rows of a matrix, as one of their own.
+pub struct Chosen<'a> {
+    inner: &'a dyn RowBlocks,
+    rows: &'a [usize],
+}
+
+impl<'a> Chosen<'a> {
+    /// The given rows, which ascend.
+    pub fn new(inner: &'a dyn RowBlocks, rows: &'a [usize]) -> Chosen<'a> {
+        Chosen { inner, rows }
+    }
+}
+
+impl RowBlocks for Chosen<'_> {
+    fn n_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn n_cols(&self) -> usize {
+        self.inner.n_cols()
+    }
+
+    fn pass(&self, work: &mut dyn FnMut(usize, &Csr) -> Result<()>) -> Result<()> {
+        if self.rows.len() == self.inner.n_rows() {
+            return self.inner.pass(work);
+        }
+        self.inner.pass(&mut |first, block| {
+            let from = self.rows.partition_point(|&row| row < first);
+            let to = self.rows.partition_point(|&row| row < first + block.n_rows());
+            if from == to {
+                return Ok(());
+            }
+            let mine: Vec<usize> = self.rows[from..to].iter().map(|row| row - first).collect();
+            work(from, &block.select_rows(&mine))
+        })
+    }
+}
+
+/// A matrix that is made of another one, block by block: `make(first row, rows)` has as many rows.
+pub struct Derived<'a, F> {
+    inner: &'a dyn RowBlocks,
+    n_cols: usize,
+    make: F,
+}
+
+impl<'a, F: Fn(usize, &Csr) -> Result<Csr>> Derived<'a, F> {
+    /// Rows of `n_cols` columns made of those of `inner`.
+    pub fn new(inner: &'a dyn RowBlocks, n_cols: usize, make: F) -> Derived<'a, F> {
+        Derived { inner, n_cols, make }
+    }
+}
+
+impl<F: Fn(usize, &Csr) -> Result<Csr>> RowBlocks for Derived<'_, F> {
+    fn n_rows(&self) -> usize {
+        self.inner.n_rows()
+    }
+
+    fn n_cols(&self) -> usize {
+        self.n_cols
+    }
+
+    fn pass(&self, work: &mut dyn FnMut(usize, &Csr) -> Result<()>) -> Result<()> {
+        self.inner.pass(&mut |first, block| work(first, &(self.make)(first, block)?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +257,41 @@ mod tests {
         assert!(packed(&[0], 100).is_empty());
         assert_eq!(even(5, 2), [0..2, 2..4, 4..5]);
         assert!(even(0, 3).is_empty());
+    }
+
+    /// A matrix of one column that is shown in blocks of two rows.
+    struct Pairs(Csr);
+
+    impl RowBlocks for Pairs {
+        fn n_rows(&self) -> usize {
+            self.0.n_rows()
+        }
+
+        fn n_cols(&self) -> usize {
+            self.0.n_cols()
+        }
+
+        fn pass(&self, work: &mut dyn FnMut(usize, &Csr) -> Result<()>) -> Result<()> {
+            even(self.0.n_rows(), 2).into_iter().try_for_each(|rows| {
+                let first = rows.start;
+                work(first, &self.0.select_rows(&rows.collect::<Vec<_>>()))
+            })
+        }
+    }
+
+    #[test]
+    fn chosen_rows_are_numbered_anew() {
+        let matrix = Pairs(Csr::from_dense(7, 1, &[1., 2., 3., 4., 5., 6., 7.]).unwrap());
+        for rows in [&[0usize, 1, 2, 3, 4, 5, 6][..], &[1, 2, 5], &[6], &[]] {
+            let mut found = Vec::new();
+            Chosen::new(&matrix, rows)
+                .pass(&mut |first, block| {
+                    assert_eq!(first, found.len());
+                    found.extend_from_slice(block.values());
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(found, rows.iter().map(|&row| row as f32 + 1.0).collect::<Vec<_>>());
+        }
     }
 }

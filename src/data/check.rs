@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::blocks::RowBlocks;
+use super::csr::Csr;
 use super::matrix::Matrix;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
@@ -94,8 +95,18 @@ pub fn describe(matrix: &Matrix) -> Description {
 /// # Errors
 /// Those of reading.
 pub fn describe_blocks(matrix: &dyn RowBlocks) -> Result<Description> {
+    describe_beside(matrix, &mut |_, _| {})
+}
+
+/// The same, with the blocks of the first pass shown to somebody else as well: `beside(first row,
+/// rows)`.
+///
+/// # Errors
+/// Those of reading.
+pub fn describe_beside(matrix: &dyn RowBlocks, beside: &mut dyn FnMut(usize, &Csr)) -> Result<Description> {
     let mut look = Look::new(matrix.n_rows());
     matrix.pass(&mut |first, rows| {
+        beside(first, rows);
         for row in 0..rows.n_rows() {
             let (columns, values) = rows.row(row);
             look.row(first + row, columns.iter().zip(values).map(|(&column, &value)| (column as usize, value)));

@@ -29,6 +29,11 @@ impl Memory {
         self.limit.map_or(LARGEST_BLOCK, |limit| (limit / SHARE).clamp(1, LARGEST_BLOCK))
     }
 
+    /// Bytes that something beside the blocks may take: an eighth of the limit.
+    pub fn share(&self) -> u64 {
+        self.limit.map_or(u64::MAX, |limit| limit / 8)
+    }
+
     /// Whether so many bytes may be taken at once.
     pub fn allows(&self, bytes: u64) -> bool {
         self.limit.is_none_or(|limit| bytes <= limit)

@@ -6,7 +6,7 @@
 //! [`delimited`]); [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong,
 //! [`names`] and [`columns`] what its names and columns look like, [`overview`] all of it; [`labels`] turns a column into classes; [`genes`] puts
 //! columns into a model's order; [`preprocess`] makes counts into input; [`batches`] says which
-//! cells a step sees; [`results`] writes what was found. [`simulate`] stands in for a file.
+//! cells a step sees; [`blocks`] reads a matrix piece by piece within a limit ([`memory`]); [`results`] writes what was found. [`simulate`] stands in for a file.
 #![deny(unsafe_code)]
 
 pub mod annotated;
@@ -33,6 +33,7 @@ pub mod names;
 pub mod overview;
 pub mod preprocess;
 pub mod results;
+pub mod row_store;
 pub mod select;
 pub mod simulate;
 pub mod source;
@@ -42,11 +43,12 @@ pub mod tenx;
 mod texts;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
-pub use blocks::{Blocks, RowBlocks};
+pub use blocks::{Blocks, Chosen, Derived, RowBlocks};
 pub use csr::Csr;
 pub use genes::GeneMatch;
 pub use labels::Labels;
 pub use matrix::{Dense, Matrix};
 pub use memory::Memory;
+pub use row_store::RowStore;
 pub use source::{Source, Which, open};
 pub use table::{Categorical, Column, Table};

@@ -5,8 +5,11 @@
 #![forbid(unsafe_code)]
 
 use super::annotated::Dataset;
+use super::blocks::{Blocks, Chosen, RowBlocks};
+use super::csr::Csr;
 use super::format::{Format, detect};
-use super::h5ad::{self, Additions};
+use super::h5ad::{self, Additions, Stepwise};
+use super::memory::Memory;
 use super::source;
 use crate::error::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -18,6 +21,20 @@ use std::path::Path;
 /// # Errors
 /// As [`source::open`] and [`h5ad::add_to_copy`]; `target` is then as it was.
 pub fn write(source: &Path, target: &Path, additions: &Additions, rows: Option<&[usize]>) -> Result<Vec<String>> {
+    write_within(source, target, additions, rows, Memory::default())
+}
+
+/// The same with matrices in blocks that `memory` allows.
+///
+/// # Errors
+/// As [`write`]; `Error::Data` for a matrix that has to be in memory as a whole and does not fit.
+pub fn write_within(
+    source: &Path,
+    target: &Path,
+    additions: &Additions,
+    rows: Option<&[usize]>,
+    memory: Memory,
+) -> Result<Vec<String>> {
     if detect(source)? == Format::H5ad {
         let converted = h5ad::add_to_copy(source, target, additions, rows)?;
         return Ok(if converted.is_empty() {
@@ -28,30 +45,41 @@ pub fn write(source: &Path, target: &Path, additions: &Additions, rows: Option<&
     }
     let opened = source::open(source)?;
     let mut notes = Vec::new();
-    let mut dataset = opened.dataset()?;
+    let mut frame = opened.frame()?;
     if let Some(rows) = rows {
-        dataset = dataset.select_obs(rows);
+        frame = frame.select_obs(rows);
     }
-    notes.extend(make_unique(&mut dataset));
-    if !dataset.skipped.is_empty() {
-        notes.push(format!("{}: not taken over: {}", opened.name(), dataset.skipped.join(", ")));
+    notes.extend(make_unique(&mut frame));
+    if !frame.skipped.is_empty() {
+        notes.push(format!("{}: not taken over: {}", opened.name(), frame.skipped.join(", ")));
     }
     for (name, column) in &additions.obs {
-        dataset.obs.set(name, column.clone())?;
+        frame.obs.set(name, column.clone())?;
     }
-    let n = dataset.n_obs();
+    let n = frame.n_obs();
     for (name, entry) in &additions.obsm {
         let [found, _] = entry.shape();
         if found != n {
             let expected = format!("{n} rows in obsm \"{name}\"");
             return Err(Error::Shape { op: "add results", expected, found: format!("{found}") });
         }
-        replace(&mut dataset.obsm, name, entry.clone());
+        replace(&mut frame.obsm, name, entry.clone());
     }
     for (name, value) in &additions.uns {
-        replace(&mut dataset.uns, name, value.clone());
+        replace(&mut frame.uns, name, value.clone());
     }
-    h5ad::write(target, &dataset)?;
+    let mut file = Stepwise::new(target)?;
+    for stored in opened.matrices() {
+        let blocks = Blocks::new(opened.as_ref(), &stored.which, memory)?;
+        let mut matrix = file.matrix(&stored.which, stored.n_cols)?;
+        let push = &mut |_, block: &Csr| matrix.push(block);
+        match rows {
+            Some(rows) => Chosen::new(&blocks, rows).pass(push)?,
+            None => blocks.pass(push)?,
+        }
+        matrix.finish()?;
+    }
+    file.finish(&frame)?;
     notes.insert(0, format!("{}: {} written as h5ad", target.display(), opened.format()));
     Ok(notes)
 }

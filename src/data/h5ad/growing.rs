@@ -57,11 +57,12 @@ impl<T: H5Type + Pod + Sync> Growing<T> {
                 self.dataset.insert(builder.shape(0..).create(self.name).map_err(failed)?)
             }
         };
-        let packed: Vec<Vec<u8>> =
-            self.waiting.par_chunks(CHUNK).map(|chunk| pack(chunk)).collect::<Option<_>>().ok_or(Error::Argument {
-                op: "gzip",
-                what: "a chunk could not be packed".into(),
-            })?;
+        let packed: Vec<Vec<u8>> = self
+            .waiting
+            .par_chunks(CHUNK)
+            .map(|chunk| pack(chunk))
+            .collect::<Option<_>>()
+            .ok_or(Error::Argument { op: "gzip", what: "a chunk could not be packed".into() })?;
         let end = self.written + self.waiting.len();
         dataset.resize(end).map_err(failed)?;
         for bytes in packed {
@@ -124,6 +125,47 @@ pub struct GrowingMatrix {
     pointers: Vec<i64>,
     indices: Growing<i32>,
     data: Growing<f32>,
+}
+
+/// A dense matrix that grows row by row.
+pub struct GrowingDense {
+    writer: Writer,
+    dataset: Dataset,
+    n_cols: usize,
+    written: usize,
+}
+
+impl GrowingDense {
+    pub(super) fn new(writer: Writer, parent: &Group, name: &str, n_cols: usize) -> Result<GrowingDense> {
+        let rows = (CHUNK / n_cols.max(1)).max(1);
+        let builder = parent.new_dataset::<f32>().shuffle().deflate(LEVEL).chunk((rows, n_cols.max(1)));
+        let dataset = builder.shape((0.., n_cols)).create(name).map_err(|e| writer.failed(e))?;
+        writer.kind(&dataset, "array", "0.2.0")?;
+        Ok(GrowingDense { writer, dataset, n_cols, written: 0 })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// `Error::Shape` for rows of another width; `Error::Io` if they cannot be written.
+    pub fn push(&mut self, rows: &Csr) -> Result<()> {
+        if rows.n_cols() != self.n_cols {
+            let (expected, found) = (format!("{} columns", self.n_cols), rows.n_cols().to_string());
+            return Err(Error::Shape { op: "write matrix", expected, found });
+        }
+        let end = self.written + rows.n_rows();
+        self.dataset.resize((end, self.n_cols)).map_err(|e| self.writer.failed(e))?;
+        let mut values = vec![0f32; self.n_cols];
+        for row in 0..rows.n_rows() {
+            values.fill(0.0);
+            let (columns, stored) = rows.row(row);
+            columns.iter().zip(stored).for_each(|(&column, &value)| values[column as usize] = value);
+            let written = self.dataset.write_slice(&values, (self.written, 0..self.n_cols));
+            written.map_err(|e| self.writer.failed(e))?;
+            self.written += 1;
+        }
+        Ok(())
+    }
 }
 
 impl GrowingMatrix {

@@ -22,7 +22,7 @@ mod subset;
 mod update;
 mod write;
 
-pub use growing::GrowingMatrix;
+pub use growing::{GrowingDense, GrowingMatrix};
 pub use source::H5ad;
 pub use stepwise::Stepwise;
 pub use update::{Additions, add_to_copy};

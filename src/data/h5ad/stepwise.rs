@@ -1,10 +1,10 @@
 //! A file whose matrices are written in blocks of rows: none is ever in memory as a whole.
 
-use super::growing::GrowingMatrix;
+use super::growing::{GrowingDense, GrowingMatrix};
 use super::write::{Draft, Writer};
 use crate::data::Dataset;
 use crate::data::source::Which;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use hdf5::{File, Group};
 use std::path::Path;
 
@@ -46,6 +46,19 @@ impl Stepwise {
                 writer.kind(&group, "raw", "0.1.0")?;
                 GrowingMatrix::new(writer, self.raw.insert(group), "X", n_cols)
             }
+        }
+    }
+
+    /// Starts a matrix that is stored dense.
+    ///
+    /// # Errors
+    /// `Error::Io` if it cannot be written; `Error::Argument` for `raw`.
+    pub fn dense(&mut self, which: &Which, n_cols: usize) -> Result<GrowingDense> {
+        let writer = self.draft.writer();
+        match which {
+            Which::X => GrowingDense::new(writer, &self.file, "X", n_cols),
+            Which::Layer(name) => GrowingDense::new(writer, &self.layers, name, n_cols),
+            Which::Raw => Err(Error::Argument { op: "write matrix", what: "raw is written sparse".into() }),
         }
     }
 

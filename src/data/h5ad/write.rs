@@ -161,7 +161,13 @@ impl Writer {
     }
 
     /// The same without an encoding, as the parts of a sparse matrix are stored.
-    pub(super) fn numbers<T: H5Type>(&self, parent: &Group, name: &str, shape: &[usize], values: &[T]) -> Result<hdf5::Dataset> {
+    pub(super) fn numbers<T: H5Type>(
+        &self,
+        parent: &Group,
+        name: &str,
+        shape: &[usize],
+        values: &[T],
+    ) -> Result<hdf5::Dataset> {
         self.numbers_as(parent, name, shape, values, &T::type_descriptor())
     }
 

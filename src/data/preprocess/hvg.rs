@@ -1,9 +1,9 @@
 //! Highly variable genes, as scanpy 1.11 selects them.
 
-use super::moments::{Moments, column_moments, moments_of};
+use super::hvg_v3;
+use super::moments::{Moments, Part, PartOf, Parts, column_moments};
 use super::normalize::median;
-use super::{filter_genes, hvg_v3};
-use crate::data::Csr;
+use crate::data::{Csr, RowBlocks};
 use crate::error::{Error, Result};
 
 /// Which statistic ranks the genes.
@@ -102,6 +102,14 @@ impl Hvg {
 /// # Errors
 /// `Error::Shape` if `batch` is not one per cell; `Error::Usage` for cutoffs with `SeuratV3`.
 pub fn highly_variable_genes(x: &Csr, batch: Option<&[u32]>, params: &HvgParams) -> Result<Hvg> {
+    variable_genes_of_blocks(x, batch, params)
+}
+
+/// The same of a matrix that is read in blocks (two or three times), with the same bits.
+///
+/// # Errors
+/// As [`highly_variable_genes`], and those of reading.
+pub fn variable_genes_of_blocks(x: &dyn RowBlocks, batch: Option<&[u32]>, params: &HvgParams) -> Result<Hvg> {
     if let Some(batch) = batch
         && batch.len() != x.n_rows()
     {
@@ -112,27 +120,37 @@ pub fn highly_variable_genes(x: &Csr, batch: Option<&[u32]>, params: &HvgParams)
         });
     }
     match (params.flavor, params.select, batch) {
-        (Flavor::SeuratV3, Select::Top(n), _) => Ok(hvg_v3::select(x, batch, n, params.span)),
+        (Flavor::SeuratV3, Select::Top(n), _) => hvg_v3::select(x, batch, n, params.span),
         (Flavor::SeuratV3, Select::Cutoffs(_), _) => {
             Err(Error::usage("seurat_v3 does not use cutoffs", "give a number of genes"))
         }
-        (_, _, None) => Ok(single(x, params)),
-        (_, _, Some(batch)) => Ok(batched(x, batch, params)),
+        (_, _, batch) => {
+            let codes = batch.map(batch_codes);
+            let of = codes.as_ref().map(|(codes, n)| PartOf { codes, n: *n });
+            let parts = match params.flavor {
+                Flavor::Seurat => Parts::new(x, of, |v| f64::from(v).exp_m1())?,
+                _ => Parts::new(x, of, f64::from)?,
+            };
+            Ok(match parts.parts.as_slice() {
+                [whole] if batch.is_none() => single(whole.moments.clone(), params),
+                parts => batched(parts, x.n_cols(), params),
+            })
+        }
     }
 }
 
-/// Rows of each batch value that occurs, in ascending order of value.
-pub(super) fn rows_by_batch(batch: &[u32]) -> Vec<Vec<usize>> {
+/// For each row, which of the batch values that occur it has, in ascending order of value; how many
+/// there are.
+pub(super) fn batch_codes(batch: &[u32]) -> (Vec<usize>, usize) {
     let mut values: Vec<u32> = batch.to_vec();
     values.sort_unstable();
     values.dedup();
-    values.iter().map(|value| (0..batch.len()).filter(|&row| batch[row] == *value).collect()).collect()
+    (batch.iter().map(|value| values.partition_point(|v| v < value)).collect(), values.len())
 }
 
-fn single(x: &Csr, params: &HvgParams) -> Hvg {
+fn single(moments: Moments, params: &HvgParams) -> Hvg {
     let logged = params.flavor == Flavor::Seurat;
-    let Moments { mut mean, variance } =
-        if logged { moments_of(x, |v| f64::from(v).exp_m1()) } else { column_moments(x) };
+    let Moments { mut mean, variance } = moments;
     mean.iter_mut().filter(|m| **m == 0.0).for_each(|m| *m = 1e-12);
     let mut dispersions: Vec<f64> = variance.iter().zip(&mean).map(|(v, m)| v / m).collect();
     if logged {
@@ -163,14 +181,14 @@ fn single(x: &Csr, params: &HvgParams) -> Hvg {
     Hvg { selected, means: mean, dispersions, dispersions_norm: norm, rank: None, n_batches }
 }
 
-fn batched(x: &Csr, batch: &[u32], params: &HvgParams) -> Hvg {
-    let n_genes = x.n_cols();
+fn batched(parts: &[Part], n_genes: usize, params: &HvgParams) -> Hvg {
     let mut sums = [(); 3].map(|()| vec![(0f64, 0usize); n_genes]);
     let mut n_batches = vec![0; n_genes];
-    for rows in rows_by_batch(batch) {
-        let part = x.select_rows(&rows);
-        let expressed = filter_genes(&part, 1);
-        let found = single(&part.select_cols(&expressed), params);
+    for part in parts {
+        let expressed: Vec<usize> = (0..n_genes).filter(|&gene| part.positive[gene] > 0).collect();
+        let pick = |values: &[f64]| expressed.iter().map(|&gene| values[gene]).collect();
+        let moments = Moments { mean: pick(&part.moments.mean), variance: pick(&part.moments.variance) };
+        let found = single(moments, params);
         // Genes that the batch does not express count as 0 in every average.
         let mut values = [(); 3].map(|()| vec![0f64; n_genes]);
         for (i, &gene) in expressed.iter().enumerate() {

@@ -14,8 +14,8 @@ mod normalize;
 mod scale;
 
 pub use filter::{Qc, filter_cells, filter_genes, qc_metrics};
-pub use hvg::{Cutoffs, Flavor, Hvg, HvgParams, Select, clams_genes, highly_variable_genes};
+pub use hvg::{Cutoffs, Flavor, Hvg, HvgParams, Select, clams_genes, highly_variable_genes, variable_genes_of_blocks};
 pub use loess::loess;
-pub use moments::{Moments, column_moments};
-pub use normalize::{Target, log1p, normalize_total};
+pub use moments::{Moments, column_moments, moments_of_blocks};
+pub use normalize::{Target, log1p, median_total, normalize_total, scale_rows};
 pub use scale::{ScaleParams, Scaling};

@@ -26,23 +26,32 @@ pub fn normalize_total(x: &Csr, target: Target) -> Result<(Csr, f64)> {
     let target = match target {
         Target::Sum(sum) if sum > 0.0 && sum.is_finite() => sum,
         Target::Sum(sum) => return Err(Error::usage(format!("target sum {sum}"), "give a positive number")),
-        Target::Median => {
-            let mut filled: Vec<f64> = totals.iter().copied().filter(|&t| t > 0.0).collect();
-            if filled.is_empty() {
-                return Err(Error::data("matrix", "no cell has counts", "check the input layer"));
-            }
-            median(&mut filled)
-        }
+        Target::Median => median_total(&totals)?,
     };
     let mut scaled = x.clone();
-    for (row, &total) in totals.iter().enumerate() {
-        if total > 0.0 {
-            let factor = total / target;
-            let span = x.indptr()[row]..x.indptr()[row + 1];
-            scaled.values_mut()[span].iter_mut().for_each(|v| *v = (f64::from(*v) / factor) as f32);
-        }
-    }
+    scale_rows(&mut scaled, &totals, target);
     Ok((scaled, target))
+}
+
+/// The median of the totals that are not 0.
+///
+/// # Errors
+/// `Error::Data` if all are.
+pub fn median_total(totals: &[f64]) -> Result<f64> {
+    let mut filled: Vec<f64> = totals.iter().copied().filter(|&t| t > 0.0).collect();
+    if filled.is_empty() {
+        return Err(Error::data("matrix", "no cell has counts", "check the input layer"));
+    }
+    Ok(median(&mut filled))
+}
+
+/// Scales rows with the given totals (one per row) to the total `target`.
+pub fn scale_rows(x: &mut Csr, totals: &[f64], target: f64) {
+    for (row, &total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {
+        let factor = total / target;
+        let span = x.indptr()[row]..x.indptr()[row + 1];
+        x.values_mut()[span].iter_mut().for_each(|v| *v = (f64::from(*v) / factor) as f32);
+    }
 }
 
 /// `ln(1 + x)` of every stored value, by the portable [`crate::math::log1p`].

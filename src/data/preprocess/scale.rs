@@ -1,6 +1,6 @@
 //! Z-scores per gene.
 
-use super::moments::column_moments;
+use super::moments::{Moments, column_moments};
 use crate::data::{Csr, Dense};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -32,12 +32,32 @@ pub struct Scaling {
 impl Scaling {
     /// Learns from the cells of `x`, zeros included.
     pub fn fit(x: &Csr) -> Scaling {
-        let moments = column_moments(x);
+        Scaling::of(column_moments(x))
+    }
+
+    /// The same of moments that are known.
+    pub fn of(moments: Moments) -> Scaling {
         let std = moments.variance.iter().map(|v| if *v > 0.0 { v.sqrt() } else { 1.0 }).collect();
         Scaling { mean: moments.mean, std }
     }
 
-    /// `(x - mean) / std`, clipped; computed in f64 and rounded once.
+    /// `(value - mean) / std` of a gene, clipped; computed in f64 and rounded once.
+    pub fn score(&self, gene: usize, value: f64, params: ScaleParams) -> f32 {
+        let high = params.max_value.map_or(f64::INFINITY, f64::from);
+        let low = if params.zero_center { -high } else { f64::NEG_INFINITY };
+        let shift = if params.zero_center { self.mean[gene] } else { 0.0 };
+        let z = (value - shift) / self.std[gene];
+        // Not clamp: NaN must stay NaN and never panic.
+        (if z > high {
+            high
+        } else if z < low {
+            low
+        } else {
+            z
+        }) as f32
+    }
+
+    /// The [score](Scaling::score) of every value.
     ///
     /// # Errors
     /// `Error::Shape` if `x` has another number of genes.
@@ -50,20 +70,7 @@ impl Scaling {
             });
         }
         let n_cols = x.n_cols();
-        let high = params.max_value.map_or(f64::INFINITY, f64::from);
-        let low = if params.zero_center { -high } else { f64::NEG_INFINITY };
-        let shift = |gene: usize| if params.zero_center { self.mean[gene] } else { 0.0 };
-        let score = |gene: usize, value: f64| {
-            let z = (value - shift(gene)) / self.std[gene];
-            // Not clamp: NaN must stay NaN and never panic.
-            (if z > high {
-                high
-            } else if z < low {
-                low
-            } else {
-                z
-            }) as f32
-        };
+        let score = |gene: usize, value: f64| self.score(gene, value, params);
         let zeros: Vec<f32> = (0..n_cols).map(|gene| score(gene, 0.0)).collect();
         let mut scaled = vec![0f32; x.n_rows() * n_cols];
         scaled.par_chunks_mut(n_cols.max(1)).enumerate().for_each(|(row, out)| {

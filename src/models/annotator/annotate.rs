@@ -11,7 +11,7 @@ use crate::data::annotated::{Entry, Value};
 use crate::data::genes::{GeneReport, MIN_OVERLAP};
 use crate::data::h5ad::Additions;
 use crate::data::select::{self, Condition};
-use crate::data::{Categorical, Column, Dense, Matrix, results};
+use crate::data::{Blocks, Categorical, Chosen, Column, Dense, Matrix, Memory, RowBlocks, results, source};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::models::ebm::evaluate::{self, Readings};
@@ -44,6 +44,8 @@ pub struct AnnotateOptions {
     pub min_gene_overlap: f64,
     /// The mode of the device (`backend::Math::name`), for the record.
     pub math: String,
+    /// How much of the query may be in memory.
+    pub memory: Memory,
 }
 
 impl AnnotateOptions {
@@ -60,6 +62,7 @@ impl AnnotateOptions {
             layer: None,
             min_gene_overlap: MIN_OVERLAP,
             math: "strict".into(),
+            memory: Memory::default(),
         }
     }
 }
@@ -156,19 +159,26 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
     let network = load_network(&settings, &state, features.width(), manifest.labels.len(), device).map_err(unusable)?;
 
+    let source = input::open(&options.query, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
-        (None, Some(name)) if input::has_only_x(&options.query)? => {
+        (None, Some(name)) if source::layer_names(source.as_ref()).is_empty() => {
             observer.note(&format!("no layer \"{name}\" as in training, so X is used"));
             None
         }
         (asked, trained) => asked.or(trained),
     };
-    let dataset = input::read(&options.query, layer, observer)?;
-    let rows = select::rows(&dataset.obs, &options.filter, &format!("{}: obs", dataset.source))?;
-    let query = Query::new(&dataset, &rows, None, manifest.preprocessing["batch_key"].as_str())?;
-    names_are_unique(&dataset, observer);
-    drop(dataset);
-    let inputs = inputs(&query, &state, &features, options.min_gene_overlap, observer)?;
+    let which = source::choose(source.as_ref(), layer)?;
+    let names = input::names(source.as_ref(), &which)?;
+    let rows = select::rows(&names.obs, &options.filter, &format!("{}: obs", names.source))?;
+    let query = Query::new(&names, &rows, None, manifest.preprocessing["batch_key"].as_str())?;
+    names_are_unique(&names, observer);
+    drop(names);
+    let inputs = {
+        let blocks = Blocks::new(source.as_ref(), &which, options.memory)?;
+        let x = Chosen::new(&blocks, &rows);
+        inputs(&x, &query, &state, &features, options.min_gene_overlap, observer)?
+    };
+    drop(source);
     warn_of_empty(&query, &inputs, observer);
     interrupt::check("no output was written")?;
 
@@ -193,7 +203,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     // The small files first, under their temporary names: a place that cannot be written is found
     // before the large file takes its name.
     let csv = options.csv.as_deref().map(|path| cells.csv(path, &query.expression.cells)).transpose()?;
-    let notes = results::write(&options.query, &options.output, &additions, chosen)?;
+    let notes = results::write_within(&options.query, &options.output, &additions, chosen, options.memory)?;
     notes.iter().for_each(|note| observer.note(note));
     if let Some(csv) = csv {
         csv.finish()?;
@@ -218,18 +228,20 @@ fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {
     ));
 }
 
+/// `x` are the query's values; `query` has the names.
 fn inputs(
+    x: &dyn RowBlocks,
     query: &Query,
     state: &State,
     features: &FeatureModel,
     min_overlap: f64,
     observer: &mut dyn Observer,
 ) -> Result<Inputs> {
-    let n = query.expression.x.n_rows();
+    let n = x.n_rows();
     let known: Option<QueryAtHand> = serde_json::from_value(state.json["query"].clone()).ok();
     if let Some(known) = known
         && known.cells == n
-        && known.checksum == query.expression.checksum()
+        && known.checksum == query.expression.checksum_with(x)?
     {
         let x = state.tensor(QUERY, &[n, features.width()])?.to_vec();
         let mut empty = vec![false; n];
@@ -239,7 +251,7 @@ fn inputs(
         return Ok(Inputs { x, empty, correction: Correction::Joint, matched: features.genes.len(), genes: None });
     }
     let mut warnings = Vec::new();
-    let projected = features.project(query, min_overlap, &mut |w| warnings.push(w.to_owned()));
+    let projected = features.project_rows(x, query, min_overlap, &mut |w| warnings.push(w.to_owned()));
     warnings.iter().for_each(|w| observer.warn(w));
     let projected = projected?;
     projected.note.iter().for_each(|note| observer.note(note));

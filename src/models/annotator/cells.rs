@@ -6,7 +6,7 @@
 use crate::data::labels::Labels;
 use crate::data::select::{self, Condition};
 use crate::data::table::list_names;
-use crate::data::{Csr, Dataset, Table};
+use crate::data::{Csr, Dataset, RowBlocks, Table};
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +60,15 @@ impl Expression {
 
     /// SHA-256 over names and values: two selections with the same sum are the same cells.
     pub fn checksum(&self) -> String {
+        // Nothing is read, so nothing fails.
+        self.checksum_with(&self.x).unwrap_or_default()
+    }
+
+    /// The same with the values of `x`, which are read in blocks.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn checksum_with(&self, x: &dyn RowBlocks) -> Result<String> {
         let mut hash = Sha256::new();
         for names in [&self.cells, &self.var.index] {
             hash.update((names.len() as u64).to_le_bytes());
@@ -68,16 +77,19 @@ impl Expression {
                 hash.update([0]);
             }
         }
-        for row in 0..self.x.n_rows() {
-            let (columns, values) = self.x.row(row);
-            // Explicit zeros depend on who wrote the file, not on what it says.
-            for (column, value) in columns.iter().zip(values).filter(|(_, v)| **v != 0.0) {
-                hash.update(column.to_le_bytes());
-                hash.update(value.to_le_bytes());
+        x.pass(&mut |_, block| {
+            for row in 0..block.n_rows() {
+                let (columns, values) = block.row(row);
+                // Explicit zeros depend on who wrote the file, not on what it says.
+                for (column, value) in columns.iter().zip(values).filter(|(_, v)| **v != 0.0) {
+                    hash.update(column.to_le_bytes());
+                    hash.update(value.to_le_bytes());
+                }
+                hash.update([0xff; 4]);
             }
-            hash.update([0xff; 4]);
-        }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+            Ok(())
+        })?;
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
     }
 
     /// Only the given rows.

@@ -3,7 +3,7 @@
 
 use super::cells::Expression;
 use crate::data::check::{self, Content, Names};
-use crate::data::{Csr, Dataset, Matrix, source};
+use crate::data::{Csr, Dataset, Matrix, RowBlocks, Source, Which, source};
 use crate::error::{Error, Result};
 use crate::models::run::Observer;
 use std::path::Path;
@@ -16,17 +16,28 @@ const LARGEST_LOG: f32 = 20.0;
 /// # Errors
 /// As [`source::open`] and [`source::read_matrix`].
 pub fn read(path: &Path, layer: Option<&str>, observer: &mut dyn Observer) -> Result<Dataset> {
-    let opened = source::open(path)?;
-    opened.notes().iter().for_each(|note| observer.note(&format!("{}: {note}", opened.name())));
-    source::read_matrix(opened.as_ref(), layer)
+    source::read_matrix(open(path, observer)?.as_ref(), layer)
 }
 
-/// Whether `X` is all that a file has.
+/// Opens a file; says what the reader decided.
 ///
 /// # Errors
 /// As [`source::open`].
-pub fn has_only_x(path: &Path) -> Result<bool> {
-    Ok(source::layer_names(source::open(path)?.as_ref()).is_empty())
+pub fn open(path: &Path, observer: &mut dyn Observer) -> Result<Box<dyn Source>> {
+    let opened = source::open(path)?;
+    opened.notes().iter().for_each(|note| observer.note(&format!("{}: {note}", opened.name())));
+    Ok(opened)
+}
+
+/// Cells and genes of a matrix without its values: they are all zero.
+///
+/// # Errors
+/// None for an opened file.
+pub fn names(source: &dyn Source, which: &Which) -> Result<Dataset> {
+    let (obs, var) = (source.obs().clone(), source.var(which).clone());
+    let mut dataset = Dataset::new(Matrix::Csr(Csr::zeros(obs.n_rows(), var.n_rows())), obs, var)?;
+    dataset.source = source.name().into();
+    Ok(dataset)
 }
 
 /// Expression without logarithm.
@@ -46,9 +57,37 @@ pub struct Linear {
 /// `Error::Data` for an empty matrix and for values that are not finite or negative (a scaled
 /// matrix, for example).
 pub fn linear(expression: &Expression) -> Result<Linear> {
-    // The matrix is lent to `describe` and taken back.
-    let matrix = Matrix::Csr(expression.x.clone());
-    let seen = check::describe(&matrix);
+    let judged = judge(&expression.x, expression)?;
+    let mut x = expression.x.clone();
+    judged.take_logarithm_off(&mut x);
+    Ok(Linear { x, content: judged.content, note: judged.note })
+}
+
+/// What the values of a file are, and what is to be done about it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What the file holds, in words.
+    pub content: String,
+    /// What is done about it, unless it holds counts.
+    pub note: Option<String>,
+    logged: bool,
+}
+
+impl Judged {
+    /// Makes some of the values abundances.
+    pub fn take_logarithm_off(&self, x: &mut Csr) {
+        if self.logged {
+            x.values_mut().iter_mut().for_each(|v| *v = f64::from(*v).exp_m1() as f32);
+        }
+    }
+}
+
+/// Looks at all values of `x`; `expression` has the names of its cells and genes.
+///
+/// # Errors
+/// As [`linear`], and those of reading.
+pub fn judge(x: &dyn RowBlocks, expression: &Expression) -> Result<Judged> {
+    let seen = check::describe_blocks(x)?;
     let genes = &expression.var.index;
     let names = Names { place: &expression.place, cells: &expression.cells, genes };
     check::require_filled(&seen, names)?;
@@ -64,20 +103,16 @@ pub fn linear(expression: &Expression) -> Result<Linear> {
             "give counts or log-normalised values, for instance with --layer counts",
         ));
     }
-    let mut x = matrix.into_csr()?;
     let logged = match seen.content {
         Content::Log1p { .. } => true,
         Content::Fractional => seen.range.1 <= LARGEST_LOG,
         _ => false,
     };
-    if logged {
-        x.values_mut().iter_mut().for_each(|v| *v = f64::from(*v).exp_m1() as f32);
-    }
     let done = if logged { "taken as ln(1 + x)" } else { "used as abundances" };
     let note = (seen.content != Content::Counts).then(|| {
         format!("{}: {} values, not counts ({}); {done}", expression.place, seen.content.name(), seen.evidence)
     });
-    Ok(Linear { x, content: seen.content.name().into(), note })
+    Ok(Judged { content: seen.content.name().into(), note, logged })
 }
 
 #[cfg(test)]

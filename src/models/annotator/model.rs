@@ -10,6 +10,7 @@ use crate::analysis::mapping::ReferenceMap;
 use crate::analysis::pca::{DenseRows, Pca};
 use crate::data::genes::{Aliases, GeneMatch};
 use crate::data::preprocess::{ScaleParams, Scaling, log1p};
+use crate::data::{Csr, RowBlocks};
 use crate::error::{Error, Result};
 use crate::models::run::State;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,61 @@ struct Header {
 }
 
 const PREFIX: &str = "features.";
+/// Cells whose scaled genes are in memory at once.
+const AT_ONCE: usize = 1024;
+
+/// Cells with the model's genes to components.
+struct Projection {
+    /// Whether the query has each gene.
+    there: Vec<bool>,
+    target: f64,
+    scaling: Scaling,
+    clip: ScaleParams,
+    pca: Pca,
+    /// The class scores beside the components, if the model has them.
+    classes: Option<Pca>,
+}
+
+impl Projection {
+    fn new(model: &FeatureModel, genes: &GeneMatch) -> Projection {
+        let mut missing = genes.missing.iter().peekable();
+        // `missing` is in the model's order.
+        let there: Vec<bool> = model.genes.iter().map(|gene| missing.next_if_eq(&gene).is_none()).collect();
+        let all: f64 = model.expression.iter().map(|&v| f64::from(v)).sum();
+        let here: f64 = model.expression.iter().zip(&there).filter(|(_, t)| **t).map(|(&v, _)| f64::from(v)).sum();
+        Projection {
+            there,
+            target: model.target * if all > 0.0 && here > 0.0 { here / all } else { 1.0 },
+            scaling: Scaling { mean: wide(&model.scaling.0), std: wide(&model.scaling.1) },
+            clip: ScaleParams { zero_center: true, max_value: Some(model.config.scale_clip) },
+            pca: model.rotation(&model.loadings, model.n_pcs),
+            classes: (model.class_scores() > 0).then(|| model.rotation(&model.class_loadings, model.class_scores())),
+        }
+    }
+
+    /// Appends the components of some cells, their class scores, and whether each is empty.
+    fn add(&self, mut x: Csr, components: &mut Vec<f64>, scores: &mut Vec<f64>, empty: &mut Vec<bool>) -> Result<()> {
+        let totals = x.row_sums();
+        let spans = x.indptr().to_vec();
+        for (row, &total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {
+            let values = &mut x.values_mut()[spans[row]..spans[row + 1]];
+            values.iter_mut().for_each(|v| *v = (f64::from(*v) / (total / self.target)) as f32);
+        }
+        log1p(&mut x);
+        let mut z = self.scaling.apply(&x, self.clip)?.into_values();
+        let n_genes = self.there.len();
+        for row in z.chunks_mut(n_genes.max(1)) {
+            row.iter_mut().zip(&self.there).filter(|(_, t)| !**t).for_each(|(v, _)| *v = 0.0);
+        }
+        let z = DenseRows { values: &z, n_cols: n_genes };
+        components.extend(self.pca.project(&z)?);
+        if let Some(classes) = &self.classes {
+            scores.extend(classes.project(&z)?);
+        }
+        empty.extend(totals.iter().map(|&t| t == 0.0));
+        Ok(())
+    }
+}
 
 fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&v| v as f32).collect()
@@ -209,36 +265,38 @@ impl FeatureModel {
     /// `Error::Data` for values that are no expression, and if fewer of the model's genes are there
     /// than the share `min_overlap`.
     pub fn project(&self, query: &Query, min_overlap: f64, warn: &mut dyn FnMut(&str)) -> Result<Projected> {
+        self.project_rows(&query.expression.x, query, min_overlap, warn)
+    }
+
+    /// The same with the values of `x`, which are read in blocks; `query` has the names.
+    ///
+    /// # Errors
+    /// As [`FeatureModel::project`], and those of reading.
+    pub fn project_rows(
+        &self,
+        x: &dyn RowBlocks,
+        query: &Query,
+        min_overlap: f64,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Projected> {
         let batch = query.batch.as_deref();
         let query = &query.expression;
-        let input = input::linear(query)?;
+        let input = input::judge(x, query)?;
         let genes = GeneMatch::find_any(&self.genes, &self.aliases, &query.var, &query.place)?;
         genes.require_overlap(min_overlap)?;
         genes.warning().iter().chain(&genes.species_warning(&self.genes, &query.var)).for_each(|w| warn(w));
         merged(&genes, &query.place, &input.content, warn)?;
-        let mut missing = genes.missing.iter().peekable();
-        // `missing` is in the model's order.
-        let there: Vec<bool> = self.genes.iter().map(|gene| missing.next_if_eq(&gene).is_none()).collect();
-        let mut x = genes.apply(&input.x)?;
-        let all: f64 = self.expression.iter().map(|&v| f64::from(v)).sum();
-        let here: f64 = self.expression.iter().zip(&there).filter(|(_, t)| **t).map(|(&v, _)| f64::from(v)).sum();
-        let target = self.target * if all > 0.0 && here > 0.0 { here / all } else { 1.0 };
-        let totals = x.row_sums();
-        let spans = x.indptr().to_vec();
-        for (row, &total) in totals.iter().enumerate().filter(|(_, t)| **t > 0.0) {
-            let values = &mut x.values_mut()[spans[row]..spans[row + 1]];
-            values.iter_mut().for_each(|v| *v = (f64::from(*v) / (total / target)) as f32);
-        }
-        log1p(&mut x);
-        let scaling = Scaling { mean: wide(&self.scaling.0), std: wide(&self.scaling.1) };
-        let clip = ScaleParams { zero_center: true, max_value: Some(self.config.scale_clip) };
-        let mut z = scaling.apply(&x, clip)?.into_values();
-        for row in z.chunks_mut(self.genes.len().max(1)) {
-            row.iter_mut().zip(&there).filter(|(_, t)| !**t).for_each(|(v, _)| *v = 0.0);
-        }
-        let z = DenseRows { values: &z, n_cols: self.genes.len() };
-        let components = self.rotation(&self.loadings, self.n_pcs).project(&z)?;
-        let empty: Vec<bool> = totals.iter().map(|&t| t == 0.0).collect();
+        let projection = Projection::new(self, &genes);
+        let (mut components, mut scores, mut empty) = (Vec::new(), Vec::new(), Vec::new());
+        x.pass(&mut |_, block| {
+            for first in (0..block.n_rows()).step_by(AT_ONCE) {
+                let rows: Vec<usize> = (first..(first + AT_ONCE).min(block.n_rows())).collect();
+                let mut x = genes.apply(&block.select_rows(&rows))?;
+                input.take_logarithm_off(&mut x);
+                projection.add(x, &mut components, &mut scores, &mut empty)?;
+            }
+            Ok(())
+        })?;
         let corrected = self.mapping.is_some();
         let components = match &self.mapping {
             Some(map) => self.correct(map, components, &empty, batch)?,
@@ -246,7 +304,6 @@ impl FeatureModel {
         };
         let mut features = self.to_features(&components);
         if self.class_scores() > 0 {
-            let scores = self.rotation(&self.class_loadings, self.class_scores()).project(&z)?;
             features = beside(&features, self.n_pcs, &scores, self.class_scores());
         }
         self.apply_scale(&mut features);
