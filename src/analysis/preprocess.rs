@@ -88,7 +88,7 @@ pub const STAGES: u64 = 6;
 /// at the output is untouched.
 pub fn preprocess(options: &Options, stage: &mut dyn FnMut(u64, &str) -> Result<()>) -> Result<Summary> {
     stage(0, "reading")?;
-    let opened = source::open(&options.input)?;
+    let opened = source::open_within(&options.input, options.memory)?;
     let source = opened.as_ref();
     let mut notes: Vec<String> = source.notes().iter().map(|note| format!("{}: {note}", source.name())).collect();
     let which = source::choose(source, options.layer.as_deref())?;

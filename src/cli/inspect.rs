@@ -19,8 +19,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
-    let source = crate::data::open(&args.file)?;
-    let overview = Overview::within(source.as_ref(), session.common.memory())?;
+    let memory = session.common.memory();
+    let source = crate::data::source::open_within(&args.file, memory)?;
+    let overview = Overview::within(source.as_ref(), memory)?;
     if session.common.json {
         return output::print_json(&output::to_json(&overview)?);
     }

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// No line of a table is longer: a million values of 250 bytes.
@@ -21,6 +21,23 @@ pub(crate) fn unpacked(path: &Path) -> Result<Box<dyn Read + Send>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
     let packed = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
     Ok(if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+/// About how many bytes of text a file, or the largest file of a folder, holds.
+pub(crate) fn unpacked_size(path: &Path) -> u64 {
+    let size = |path: &Path| -> u64 {
+        let Ok(mut file) = File::open(path) else { return 0 };
+        let length = file.metadata().map_or(0, |m| if m.is_file() { m.len() } else { 0 });
+        let (mut head, mut tail) = ([0u8; 2], [0u8; 4]);
+        let packed = file.read_exact(&mut head).is_ok() && head == [0x1f, 0x8b];
+        let ended = file.seek(SeekFrom::End(-4)).is_ok() && file.read_exact(&mut tail).is_ok();
+        // gzip ends with the size of what it packed, as far as 32 bits hold it.
+        if packed && ended { length.max(u64::from(u32::from_le_bytes(tail))) } else { length }
+    };
+    match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).max().unwrap_or(0),
+        Err(_) => size(path),
+    }
 }
 
 /// What a failed read of a text file means.

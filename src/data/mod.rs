@@ -17,6 +17,7 @@ mod chunks;
 pub mod columns;
 pub mod csr;
 pub mod delimited;
+pub mod disk_batches;
 mod driver;
 pub mod format;
 pub mod genes;

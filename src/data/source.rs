@@ -9,7 +9,9 @@
 use super::annotated::{Dataset, missing_layer};
 use super::csr::Csr;
 use super::format::{self, Format};
+use super::lines;
 use super::matrix::Matrix;
+use super::memory::Memory;
 use super::overview::Extra;
 use super::table::Table;
 use super::{delimited, h5ad, loom, tenx};
@@ -152,6 +154,23 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>> {
         Format::MatrixMarket => Box::new(tenx::matrix_market::open(path)?),
         Format::Delimited => Box::new(delimited::open(path)?),
     })
+}
+
+/// The same where a matrix that is text has to fit into `memory`: it is read as a whole.
+///
+/// # Errors
+/// As [`open`]; `Error::Data` for a text that is too large.
+pub fn open_within(path: &Path, memory: Memory) -> Result<Box<dyn Source>> {
+    if matches!(format::detect(path)?, Format::MatrixMarket | Format::Delimited) {
+        let place = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        memory.require(
+            lines::unpacked_size(path),
+            &place,
+            "a matrix that is text is read as a whole, which",
+            "make an h5ad file of it on a machine with more memory: cytograd preprocess FILE -o OUT.h5ad",
+        )?;
+    }
+    open(path)
 }
 
 /// The matrix that `--layer` names: `X` without a name, a layer, or `raw` where no layer has that

@@ -9,6 +9,7 @@ use crate::data::Csr;
 use crate::error::{Error, Result};
 use bytemuck::Pod;
 use flate2::{Compress, Compression, FlushCompress, Status};
+use hdf5::types::TypeDescriptor;
 use hdf5::{Dataset, Group, H5Type};
 use hdf5_sys::h5d::H5Dwrite_chunk;
 use hdf5_sys::h5p::H5P_DEFAULT;
@@ -125,6 +126,55 @@ pub struct GrowingMatrix {
     pointers: Vec<i64>,
     indices: Growing<i32>,
     data: Growing<f32>,
+}
+
+/// An array of a given type in the file that grows at its end, packed by the library.
+pub(super) struct Appending<T> {
+    name: &'static str,
+    kind: TypeDescriptor,
+    dataset: Option<Dataset>,
+    written: usize,
+    waiting: Vec<T>,
+}
+
+impl<T: H5Type> Appending<T> {
+    pub(super) fn new(name: &'static str, kind: TypeDescriptor) -> Appending<T> {
+        Appending { name, kind, dataset: None, written: 0, waiting: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.written + self.waiting.len()
+    }
+
+    pub(super) fn push(&mut self, writer: &Writer, parent: &Group, mut values: Vec<T>) -> Result<()> {
+        self.waiting.append(&mut values);
+        if self.waiting.len() >= AT_ONCE * CHUNK { self.flush(writer, parent) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, writer: &Writer, parent: &Group) -> Result<()> {
+        let failed = |e| writer.failed(e);
+        let end = self.len();
+        let dataset = match &self.dataset {
+            Some(dataset) => dataset,
+            None => {
+                let builder = parent.new_dataset_builder().shuffle().deflate(LEVEL).chunk(CHUNK);
+                self.dataset.insert(builder.empty_as(&self.kind).shape(0..).create(self.name).map_err(failed)?)
+            }
+        };
+        let written = dataset.resize(end).and_then(|()| dataset.write_slice(&self.waiting, self.written..end));
+        written.map_err(failed)?;
+        self.written = end;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, writer: &Writer, parent: &Group) -> Result<()> {
+        match self.dataset {
+            None => writer.numbers_as(parent, self.name, &[self.waiting.len()], &self.waiting, &self.kind).map(|_| ()),
+            Some(_) if self.waiting.is_empty() => Ok(()),
+            Some(_) => self.flush(writer, parent),
+        }
+    }
 }
 
 /// A dense matrix that grows row by row.

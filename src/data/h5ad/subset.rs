@@ -1,10 +1,11 @@
 //! Some cells of a file into a new file, element by element, in the types they have there.
 
+use super::growing::Appending;
 use super::read::Reader;
 use super::write::Writer;
 use crate::data::hdf::{DAMAGED, Elements, Place, below, elements, encoding, is_group, members, text_attr};
 use crate::error::Result;
-use hdf5::types::{TypeDescriptor, VarLenUnicode};
+use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, H5Type};
 
 /// Copies everything of `from` into `to`, reduced to the cells `rows` (ascending).
@@ -125,6 +126,9 @@ impl Copier<'_> {
         inner: usize,
         columns: Option<&[usize]>,
     ) -> Result<()> {
+        if columns.is_none() && shape.len() == 2 && source.size() > ENTRIES {
+            return self.pick_rows::<T>(source, to, name, shape);
+        }
         let values: Vec<T> = self.place.values(source)?;
         let mut picked = Vec::with_capacity(shape.iter().product());
         for &row in self.rows {
@@ -138,6 +142,35 @@ impl Copier<'_> {
         self.writer.numbers_as(to, name, shape, &picked, &kind).map(|_| ())
     }
 
+    /// Rows of a large matrix, some at a time.
+    fn pick_rows<T: H5Type + Clone>(
+        &self,
+        source: &hdf5::Dataset,
+        to: &Group,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<()> {
+        self.place.check_size::<T>(source)?;
+        let n_cols = shape[1];
+        let kind = source.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e))?;
+        let target = self.writer.rows_of(to, name, shape, &kind)?;
+        let at_once = (ENTRIES / n_cols.max(1)).max(1);
+        let mut rest = self.rows;
+        let mut written = 0;
+        while let Some(&first) = rest.first() {
+            let (now, later) = rest.split_at(rest.partition_point(|&row| row < first + at_once));
+            let span = (first..now[now.len() - 1] + 1, 0..n_cols);
+            let read = source.read_slice_2d::<T, _>(span).map_err(|e| self.place.unreadable(&source.name(), e))?;
+            for &row in now {
+                let row = read.row(row - first).to_vec();
+                target.write_slice(&row, (written, 0..n_cols)).map_err(|e| self.writer.failed(e))?;
+                written += 1;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
     fn sparse(&self, source: &Group, to: &Group, name: &str, by_row: bool, square: bool) -> Result<()> {
         let data = self.place.dataset(source, "data")?;
         let indptr = self.place.dataset(source, "indptr")?;
@@ -148,77 +181,92 @@ impl Copier<'_> {
             let side = shape.get(axis).and_then(|&n| usize::try_from(n).ok()).filter(|&n| n <= u32::MAX as usize);
             side.ok_or_else(|| self.place.wrong(&source.name(), format!("a matrix of shape {shape:?}"), DAMAGED))
         };
-        let plan = self.plan(
-            &self.place.values::<i64>(&indptr)?,
-            &self.place.values::<i64>(&indices)?,
-            (at_shape(0)?, at_shape(1)?),
-            by_row,
-            square,
-        );
-        let Some((starts, order, at)) = plan else {
-            return Err(self.place.wrong(&source.name(), "its index arrays contradict each other", "write it again"));
-        };
+        let bounds = (at_shape(0)?, at_shape(1)?);
         let target = to.create_group(name).map_err(|e| self.writer.failed(e))?;
         self.writer.kind(&target, if by_row { "csr_matrix" } else { "csc_matrix" }, "0.1.0")?;
         let n = self.rows.len() as i64;
         let new_shape = [n, if square { n } else { shape[1] }];
         let attr = target.new_attr::<i64>().shape([2]).create("shape").and_then(|a| a.write_raw(&new_shape));
         attr.map_err(|e| self.writer.failed(e))?;
-        let kind = |d: &hdf5::Dataset| -> Result<TypeDescriptor> {
-            d.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e))
-        };
-        self.writer.numbers_as(&target, "indptr", &[starts.len()], &starts, &kind(&indptr)?)?;
-        self.writer.numbers_as(&target, "indices", &[order.len()], &order, &kind(&indices)?)?;
-        macro_rules! values {
-            ($kind:ty) => {{
-                let all: Vec<$kind> = self.place.values(&data)?;
-                let picked: Vec<$kind> = at.iter().map(|&i| all[i]).collect();
-                self.writer.numbers_as(&target, "data", &[picked.len()], &picked, &kind(&data)?)?;
-            }};
+        let parts = Parts { source, target: &target, indptr, indices, data };
+        match elements(&parts.data) {
+            Elements::Int => self.lines::<i64>(&parts, bounds, by_row, square),
+            Elements::Float32 => self.lines::<f32>(&parts, bounds, by_row, square),
+            Elements::Bool => self.lines::<bool>(&parts, bounds, by_row, square),
+            Elements::Float64 => self.lines::<f64>(&parts, bounds, by_row, square),
+            _ => Err(self.unknown(&source.name())),
         }
-        match elements(&data) {
-            Elements::Int => values!(i64),
-            Elements::Float32 => values!(f32),
-            Elements::Bool => values!(bool),
-            Elements::Float64 => values!(f64),
-            _ => return Err(self.unknown(&source.name())),
-        }
-        Ok(())
     }
 
-    /// New `indptr`, new `indices`, and where in the old arrays each kept entry stands; `None` if
-    /// the old arrays contradict each other.
-    fn plan(
+    /// Copies the chosen part of a sparse matrix, some lines (rows of CSR, columns of CSC) at a time.
+    fn lines<T: H5Type + Copy>(
         &self,
-        indptr: &[i64],
-        indices: &[i64],
+        parts: &Parts,
         (n_rows, n_cols): (usize, usize),
         by_row: bool,
         square: bool,
-    ) -> Option<(Vec<i64>, Vec<i64>, Vec<usize>)> {
-        let chosen = |n: usize| {
-            let mut new_index = vec![-1i64; n];
+    ) -> Result<()> {
+        let wrong =
+            || self.place.wrong(&parts.source.name(), "its index arrays contradict each other", "write it again");
+        let kind = |d: &hdf5::Dataset| d.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e));
+        let pointers = self.place.pointers(&parts.indptr, 0..parts.indptr.size())?;
+        // Along an axis of cells, the chosen ones; along one of genes, all.
+        let (n_lines, n_across) = if by_row { (n_rows, n_cols) } else { (n_cols, n_rows) };
+        let all: Vec<usize> = if by_row || square { Vec::new() } else { (0..n_lines).collect() };
+        let lines: &[usize] = if by_row || square { self.rows } else { &all };
+        let mut across: Vec<i64> = (0..n_across as i64).collect();
+        if !by_row || square {
+            across.fill(-1);
             for (new, &old) in self.rows.iter().enumerate() {
-                *new_index.get_mut(old)? = new as i64;
+                *across.get_mut(old).ok_or_else(wrong)? = new as i64;
             }
-            Some(new_index)
-        };
-        let every = |n: usize| (0..n as i64).collect::<Vec<i64>>();
-        let rows = chosen(n_rows)?;
-        let columns = if square { chosen(n_cols)? } else { every(n_cols) };
-        let (major, minor) = if by_row { (rows, columns) } else { (columns, rows) };
-        let (mut starts, mut order, mut at) = (vec![0i64], Vec::new(), Vec::new());
-        for (line, _) in major.iter().enumerate().filter(|(_, new)| **new >= 0) {
-            let span = usize::try_from(*indptr.get(line)?).ok()?..usize::try_from(*indptr.get(line + 1)?).ok()?;
-            for position in span {
-                let new = *minor.get(usize::try_from(*indices.get(position)?).ok()?)?;
-                if new >= 0 {
-                    order.push(new);
-                    at.push(position);
-                }
-            }
-            starts.push(order.len() as i64);
         }
-        Some((starts, order, at))
+        if lines.last().is_some_and(|&line| line + 1 >= pointers.len()) {
+            return Err(wrong());
+        }
+        let mut starts = vec![0i64];
+        let mut indices = Appending::new("indices", kind(&parts.indices)?);
+        let mut values = Appending::new("data", kind(&parts.data)?);
+        let mut rest = lines;
+        while let Some(&first) = rest.first() {
+            let from = pointers[first];
+            let most = rest.partition_point(|&line| pointers[line + 1] - from <= ENTRIES).max(1);
+            let (now, later) = rest.split_at(most);
+            let to = pointers[now[most - 1] + 1];
+            if to > parts.indices.size() || to > parts.data.size() {
+                return Err(wrong());
+            }
+            let found: Vec<i64> = self.place.span(&parts.indices, from..to)?;
+            let stored: Vec<T> = self.place.span(&parts.data, from..to)?;
+            let (mut new, mut kept) = (Vec::new(), Vec::new());
+            for &line in now {
+                for at in pointers[line] - from..pointers[line + 1] - from {
+                    let place = usize::try_from(found[at]).ok().and_then(|i| across.get(i)).ok_or_else(wrong)?;
+                    if *place >= 0 {
+                        new.push(*place);
+                        kept.push(stored[at]);
+                    }
+                }
+                starts.push((indices.len() + new.len()) as i64);
+            }
+            indices.push(self.writer, parts.target, new)?;
+            values.push(self.writer, parts.target, kept)?;
+            rest = later;
+        }
+        self.writer.numbers_as(parts.target, "indptr", &[starts.len()], &starts, &kind(&parts.indptr)?)?;
+        indices.finish(self.writer, parts.target)?;
+        values.finish(self.writer, parts.target)
     }
+}
+
+/// Entries of a sparse matrix that are read at a time.
+const ENTRIES: usize = 1 << 21;
+
+/// A sparse matrix to copy, and where to.
+struct Parts<'a> {
+    source: &'a Group,
+    target: &'a Group,
+    indptr: hdf5::Dataset,
+    indices: hdf5::Dataset,
+    data: hdf5::Dataset,
 }

@@ -195,6 +195,21 @@ impl Writer {
         write().map_err(|e| self.failed(e))
     }
 
+    /// A matrix of the type `kind` to be written row by row.
+    pub(super) fn rows_of(
+        &self,
+        parent: &Group,
+        name: &str,
+        shape: &[usize],
+        kind: &TypeDescriptor,
+    ) -> Result<hdf5::Dataset> {
+        let inner: usize = shape[1..].iter().product::<usize>().max(1);
+        let mut chunk = shape.to_vec();
+        chunk[0] = (CHUNK / inner).clamp(1, shape[0].max(1));
+        let builder = parent.new_dataset_builder().shuffle().deflate(LEVEL).chunk(chunk);
+        builder.empty_as(kind).shape(shape.to_vec()).create(name).map_err(|e| self.failed(e))
+    }
+
     fn text_array<S: AsRef<str>>(&self, parent: &Group, name: &str, shape: &[usize], texts: &[S]) -> Result<()> {
         let values = self.texts(name, texts)?;
         let write = || {

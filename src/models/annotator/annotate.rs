@@ -159,7 +159,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
     let network = load_network(&settings, &state, features.width(), manifest.labels.len(), device).map_err(unusable)?;
 
-    let source = input::open(&options.query, observer)?;
+    let source = input::open(&options.query, options.memory, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
         (None, Some(name)) if source::layer_names(source.as_ref()).is_empty() => {
             observer.note(&format!("no layer \"{name}\" as in training, so X is used"));

@@ -3,7 +3,7 @@
 
 use super::cells::Expression;
 use crate::data::check::{self, Content, Names};
-use crate::data::{Csr, Dataset, Matrix, RowBlocks, Source, Which, source};
+use crate::data::{Csr, Dataset, Matrix, Memory, RowBlocks, Source, Which, source};
 use crate::error::{Error, Result};
 use crate::models::run::Observer;
 use std::path::Path;
@@ -16,15 +16,15 @@ const LARGEST_LOG: f32 = 20.0;
 /// # Errors
 /// As [`source::open`] and [`source::read_matrix`].
 pub fn read(path: &Path, layer: Option<&str>, observer: &mut dyn Observer) -> Result<Dataset> {
-    source::read_matrix(open(path, observer)?.as_ref(), layer)
+    source::read_matrix(open(path, Memory::default(), observer)?.as_ref(), layer)
 }
 
 /// Opens a file; says what the reader decided.
 ///
 /// # Errors
-/// As [`source::open`].
-pub fn open(path: &Path, observer: &mut dyn Observer) -> Result<Box<dyn Source>> {
-    let opened = source::open(path)?;
+/// As [`source::open_within`].
+pub fn open(path: &Path, memory: Memory, observer: &mut dyn Observer) -> Result<Box<dyn Source>> {
+    let opened = source::open_within(path, memory)?;
     opened.notes().iter().for_each(|note| observer.note(&format!("{}: {note}", opened.name())));
     Ok(opened)
 }
