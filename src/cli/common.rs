@@ -22,8 +22,9 @@ pub struct Common {
     /// How exactly to compute: beyond strict, products on CUDA tensor cores, recorded with the results
     #[arg(long, global = true, value_name = "MODE", default_value = "strict")]
     pub math: Math,
-    /// The most memory to take, as in 8GiB or 500MB: larger matrices are read in blocks of cells, and
-    /// tensors on the device have this limit too; no result depends on it [default: no limit]
+    /// The most memory to take, as in 8GiB or 500MB: inspect, preprocess and annotate read larger
+    /// matrices in blocks of cells, and tensors have this limit too; no result depends on it
+    /// [default: no limit]
     #[arg(long, global = true, value_name = "SIZE", value_parser = bytes)]
     memory: Option<u64>,
     /// Say nothing but errors

@@ -355,10 +355,10 @@ fn lzf(data: &[u8], out: &mut Vec<u8>, most: usize) -> std::result::Result<(), F
             }
             let back = (control & 31) << 8 | usize::from(next()?);
             left -= 1;
-            let mut from = out.len().checked_sub(back + 1).ok_or(WRONG)?;
-            for _ in 0..length + 2 {
-                out.push(out[from]);
-                from += 1;
+            let from = out.len().checked_sub(back + 1).ok_or(WRONG)?;
+            // What is copied may reach into what the copy writes.
+            for at in from..from + length + 2 {
+                out.push(out[at]);
             }
         }
         if out.len() > most {

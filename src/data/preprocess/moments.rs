@@ -26,7 +26,7 @@ pub fn column_moments(x: &Csr) -> Moments {
 /// # Errors
 /// Those of reading.
 pub fn moments_of_blocks(x: &dyn RowBlocks) -> Result<Moments> {
-    let mut parts = Parts::new(x, None, |v| f64::from(v))?;
+    let mut parts = Parts::new(x, None, f64::from)?;
     Ok(parts.parts.swap_remove(0).moments)
 }
 
