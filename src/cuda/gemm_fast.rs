@@ -26,7 +26,7 @@ pub struct Tile {
     pub threads: u32,
     /// Bytes of shared memory.
     pub shared: u32,
-    /// Cycles of a multiprocessor per element of k; an estimate, see [`Choice::cycles`].
+    /// Cycles of a multiprocessor per element of k; an estimate, see `Choice::cycles`.
     pub cycles: u64,
     /// The word that says how the operands lie.
     pub word: fn(&GemmParams) -> u32,

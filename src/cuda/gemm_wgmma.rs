@@ -1,5 +1,5 @@
 //! Launches of `kernel::gemm` on warp groups' tensor cores, which capability 9.0 alone has: the larger
-//! tiles of [`gemm_fast`](super::gemm_fast), for devices on which they have been [checked](super::warpgroup).
+//! tiles of [`gemm_fast`](super::gemm_fast), for devices on which they have been checked (`warpgroup`).
 
 use super::gemm_fast::{BF16_TILES as MMA_BF16, TF32_TILES as MMA_TF32, Tile, best};
 use super::plan::Planner;

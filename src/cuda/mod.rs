@@ -40,7 +40,7 @@ pub struct Family {
     /// The mode that these kernels are for. Beyond `Strict` they replace the strict ones on devices
     /// that the images cover.
     pub math: Math,
-    /// Whether it is for devices on which it has been checked ([`warpgroup`]).
+    /// Whether it is for devices on which it has been checked (`warpgroup`).
     pub checked: bool,
     /// What it computes.
     pub kernels: &'static [(&'static Kernel, Planner)],

@@ -27,7 +27,7 @@ pub fn write(source: &Path, target: &Path, additions: &Additions, rows: Option<&
 /// The same with matrices in blocks that `memory` allows.
 ///
 /// # Errors
-/// As [`write`]; `Error::Data` for a matrix that has to be in memory as a whole and does not fit.
+/// As [`write()`]; `Error::Data` for a matrix that has to be in memory as a whole and does not fit.
 pub fn write_within(
     source: &Path,
     target: &Path,
