@@ -4,24 +4,23 @@
 //! which a run meets them: [`open`] looks at a file's content ([`mod@format`]) and gives a [`Source`] of
 //! [`Csr`] matrices and [`Table`]s, whatever the format ([`h5ad`], [`tenx`], [`loom`],
 //! [`delimited`]); [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong,
-//! [`names`] and [`columns`] what its names and columns look like, [`overview`] all of it; [`labels`] turns a column into classes; [`genes`] puts
-//! columns into a model's order; [`preprocess`] makes counts into input; [`batches`] says which
-//! cells a step sees; [`blocks`] reads a matrix piece by piece within a limit ([`memory`]); [`results`] writes what was found. [`simulate`] stands in for a file.
+//! [`names`] and [`columns`] what its names and columns look like, [`overview`] all of it; [`labels`]
+//! turns a column into classes; [`splits`] sets cells apart; [`genes`] puts columns into a model's
+//! order; [`preprocess`] makes counts into input; [`batches`] says which cells a step sees, from
+//! memory or from disk ([`disk_batches`]); [`blocks`] reads a matrix piece by piece within a limit
+//! ([`memory`]); [`results`] writes what was found. [`simulate`] stands in for a file.
 #![deny(unsafe_code)]
 
 pub mod annotated;
 pub mod batches;
 pub mod blocks;
 pub mod check;
-mod chunks;
 pub mod columns;
 pub mod csr;
 pub mod delimited;
 pub mod disk_batches;
-mod driver;
 pub mod format;
 pub mod genes;
-mod guard;
 pub mod h5ad;
 mod hdf;
 pub mod label_map;
@@ -41,7 +40,6 @@ pub mod source;
 pub mod splits;
 pub mod table;
 pub mod tenx;
-mod texts;
 
 pub use annotated::{Dataset, Entry, Raw, Value};
 pub use blocks::{Blocks, Chosen, Derived, RowBlocks};

@@ -7,6 +7,7 @@
 //! only hands over the elements as they are in the file, and the heaps are read from there.
 #![allow(unsafe_code)]
 
+use super::MOST_BYTES_OF_ONE;
 use hdf5::{Container, File};
 use hdf5_sys::h5::herr_t;
 use hdf5_sys::h5a::H5Aread;
@@ -25,8 +26,6 @@ use std::sync::OnceLock;
 
 /// Bytes of an element: length, address, index.
 const ELEMENT: usize = 16;
-/// No filter makes more than about a thousand bytes of one.
-const MOST_BYTES_OF_ONE: u64 = 1100;
 
 /// All texts of an array; `None` where only the library can read it.
 ///

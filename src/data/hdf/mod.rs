@@ -1,14 +1,19 @@
 //! Single nodes of an HDF5 file: opening, attributes, strings, numbers, and errors that name the
 //! place. What every reader of an HDF5 format stands on.
 //!
-//! May use: `error`, the HDF5 library. Sizes that a file declares are compared with the bytes that
-//! it has before anything is allocated, so that a damaged file ends in an error, not in a lack of
-//! memory.
-#![forbid(unsafe_code)]
+//! May use: `error`, flate2, rayon, the HDF5 library. Beside it stand what reads around the library
+//! (`chunks` of long arrays, `texts`) and the `driver` through which it reads, with a `guard`. Sizes
+//! that a file declares are compared with the bytes that it has before anything is allocated, so that
+//! a damaged file ends in an error, not in a lack of memory.
+#![deny(unsafe_code)]
 
-use super::chunks::{Chunks, Number};
-use super::{driver, texts};
+mod chunks;
+mod driver;
+mod guard;
+mod texts;
+
 use crate::error::{Error, Result};
+use chunks::{Chunks, Number};
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
 use std::io::Read;

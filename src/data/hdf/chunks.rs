@@ -7,7 +7,7 @@
 //! `None`, and the library reads it.
 #![forbid(unsafe_code)]
 
-use super::hdf::{DAMAGED, MOST_BYTES_OF_ONE, Place};
+use super::{DAMAGED, MOST_BYTES_OF_ONE, Place};
 use crate::error::{Error, Result};
 use flate2::{Decompress, FlushDecompress, Status};
 use hdf5::filters::Filter;
