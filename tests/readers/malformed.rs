@@ -245,6 +245,25 @@ fn texts_of_wrong_lengths_end_in_an_error_and_take_no_memory() {
 }
 
 #[test]
+fn names_that_are_no_text_are_read_without_harm() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("names.h5ad");
+    write::legacy(&path);
+    let good = std::fs::read(&path).unwrap();
+    for name in ["n_counts", "n_cells", "numbers", "raw.X"] {
+        let mut bytes = good.clone();
+        let places = good.windows(name.len()).enumerate().filter(|(_, w)| *w == name.as_bytes());
+        let places: Vec<usize> = places.map(|(at, _)| at).collect();
+        assert!(!places.is_empty(), "{name}");
+        // The first byte of four, and no more come.
+        places.iter().for_each(|at| bytes[at + name.len() - 1] = 0xf0);
+        std::fs::write(&path, bytes).unwrap();
+        attempt(&path, name);
+    }
+}
+
+#[test]
 fn seeds_of_the_fuzz_targets_are_good_files() {
     let _turn = alone();
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

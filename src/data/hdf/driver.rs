@@ -268,11 +268,17 @@ unsafe extern "C" fn read(
     size: usize,
     buffer: *mut c_void,
 ) -> herr_t {
-    // SAFETY: by contract of the caller; `buffer` has room for `size` bytes, which it may not have
-    // written yet: they are zeroed before they are a slice of bytes.
-    let (open, block) = unsafe {
+    // SAFETY: by contract of the caller.
+    let open = unsafe { &mut *open };
+    // A damaged header may declare gigabytes, which would be ours as soon as they are touched.
+    if size as u64 > open.length {
+        return fail(&format!("a block of {size} bytes at byte {address} of a file of {}", open.length));
+    }
+    // SAFETY: `buffer` has room for `size` bytes, which it may not have written yet: they are zeroed
+    // before they are a slice of bytes.
+    let block = unsafe {
         std::ptr::write_bytes(buffer.cast::<u8>(), 0, size);
-        (&mut *open, std::slice::from_raw_parts_mut(buffer.cast::<u8>(), size))
+        std::slice::from_raw_parts_mut(buffer.cast::<u8>(), size)
     };
     if let Err(error) = fill(&open.file, address, block) {
         return fail(&error.to_string());

@@ -9,19 +9,24 @@ pub(super) type Bytes<'a> = &'a dyn Fn(u64, &mut [u8]);
 
 /// What has been learnt of a file while it is read.
 pub(super) struct Guard {
-    /// Bytes of a length, as the superblock declares it.
+    /// Bytes of a length and of an address, as the superblock declares them.
     length_bytes: usize,
+    address_bytes: usize,
+    /// Where addresses count from: where the superblock stands.
+    base: u64,
 }
 
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// Signature and version of a collection of texts and lists ("global heap").
 const HEAP: &[u8] = b"GCOL\x01";
+/// Signature and version of the names of a group ("local heap").
+const NAMES: &[u8] = b"HEAP\x00";
 /// Bytes of a heap that are looked at together.
 const WINDOW: usize = 1 << 16;
 
 impl Guard {
     pub(super) fn new() -> Guard {
-        Guard { length_bytes: 8 }
+        Guard { length_bytes: 8, address_bytes: 8, base: 0 }
     }
 
     /// Looks at what the library is about to get: `block`, which stands at `address`.
@@ -32,12 +37,40 @@ impl Guard {
         if block.starts_with(SIGNATURE) {
             let mut head = [0; 16];
             bytes(address, &mut head);
-            self.length_bytes = usize::from(if head[8] < 2 { head[14] } else { head[10] });
-            if !matches!(self.length_bytes, 2 | 4 | 8) {
-                return Err(format!("the superblock declares lengths of {} bytes", self.length_bytes));
+            let (addresses, lengths) = if head[8] < 2 { (head[13], head[14]) } else { (head[9], head[10]) };
+            (self.address_bytes, self.length_bytes, self.base) = (addresses.into(), lengths.into(), address);
+            if !matches!(self.length_bytes, 2 | 4 | 8) || !matches!(self.address_bytes, 2 | 4 | 8) {
+                return Err(format!("the superblock declares addresses of {addresses} and lengths of {lengths} bytes"));
             }
         }
-        if block.starts_with(HEAP) { self.check_heap(address, block, bytes) } else { Ok(()) }
+        match block {
+            _ if block.starts_with(HEAP) => self.check_heap(address, block, bytes),
+            _ if block.starts_with(NAMES) => self.check_names(address, block, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    /// The library follows the free blocks of a group's names from one to the next, which may lead in
+    /// a circle (`H5HLcache.c`, `H5HL__fl_deserialize`).
+    fn check_names(&self, address: u64, block: &[u8], bytes: Bytes) -> Result<(), String> {
+        let damaged = || Err(format!("the names of the group at byte {address} are damaged"));
+        let l = self.length_bytes;
+        let Some(head) = block.get(8..8 + 2 * l + self.address_bytes) else { return damaged() };
+        let (size, place) = (number(&head[..l]), number(&head[2 * l..]));
+        // What ends the list: 1, an offset at which nothing can stand.
+        let mut free = number(&head[l..2 * l]);
+        for _ in 0..=size / (2 * l as u64) {
+            if free == 1 || free >= size {
+                return Ok(()); // the library refuses the latter
+            }
+            let Some(at) = self.base.checked_add(place).and_then(|start| start.checked_add(free)) else {
+                return damaged();
+            };
+            let mut next = [0; 8];
+            bytes(at, &mut next[..l]);
+            free = number(&next[..l]);
+        }
+        damaged()
     }
 
     /// The library goes from object to object by their sizes, which may be 0 (`H5HGcache.c`,
@@ -46,8 +79,7 @@ impl Guard {
         let damaged = || Err(format!("the global heap at byte {address} is damaged"));
         // Signature and object headers alike: eight bytes, a length, filled up to eight.
         let header = (8 + self.length_bytes).next_multiple_of(8) as u64;
-        let length =
-            |head: &[u8]| head[8..8 + self.length_bytes].iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
+        let length = |head: &[u8]| number(&head[8..8 + self.length_bytes]);
         let (mut window, mut start) = (block.to_vec(), 0u64);
         if block.len() < header as usize {
             return damaged();
@@ -72,6 +104,11 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// Of bytes from the lowest to the highest.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))
 }
 
 #[cfg(test)]
@@ -132,6 +169,27 @@ mod tests {
         late.resize(1 << 18, 0);
         assert_eq!(check(&late, 4096), damaged);
         assert_eq!(check(&heap(4096, &[])[..12], 12), damaged);
+    }
+
+    #[test]
+    fn free_names_that_lead_in_a_circle_are_refused() {
+        let circle = Err("the names of the group at byte 0 are damaged".to_owned());
+        // A prefix whose names begin at byte 32, with free blocks that name their next.
+        let file = |free: u64, links: &[(u64, u64)]| {
+            let mut file = [NAMES, &[0; 3]].concat();
+            [64, free, 32].iter().for_each(|v: &u64| file.extend(v.to_le_bytes()));
+            file.resize(96, 0);
+            for &(at, next) in links {
+                file[32 + at as usize..][..8].copy_from_slice(&next.to_le_bytes());
+            }
+            file
+        };
+        assert_eq!(check(&file(1, &[]), 96), Ok(()));
+        assert_eq!(check(&file(8, &[(8, 40), (40, 1)]), 32), Ok(()));
+        for (free, links) in [(8, vec![(8, 8)]), (0, vec![]), (8, vec![(8, 40), (40, 8)])] {
+            assert_eq!(check(&file(free, &links), 32), circle, "{links:?}");
+        }
+        assert_eq!(check(&file(8, &[])[..31], 31), circle);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 mod chunks;
 mod driver;
 mod guard;
-mod texts;
+pub(crate) mod texts;
 
 use crate::error::{Error, Result};
 use chunks::{Chunks, Number};
@@ -275,8 +275,15 @@ impl Place {
 }
 
 /// Members of a group in stored order.
+/// Names in a group.
 pub(crate) fn members(group: &Group) -> Vec<String> {
-    group.member_names().unwrap_or_default()
+    group.member_names().unwrap_or_default().iter().map(|name| sound(name)).collect()
+}
+
+/// A name that the HDF5 crate gave: it takes a file's bytes for UTF-8 unseen, on which text functions
+/// may run past the end.
+pub(crate) fn sound(name: &str) -> String {
+    String::from_utf8_lossy(name.as_bytes()).into_owned()
 }
 
 pub(crate) fn is_group(parent: &Group, name: &str) -> bool {

@@ -25,22 +25,40 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 /// Bytes of an element: length, address, index.
-const ELEMENT: usize = 16;
+pub(crate) const ELEMENT: usize = 16;
 
 /// All texts of an array; `None` where only the library can read it.
 ///
 /// # Errors
 /// What is wrong with the file.
 pub(super) fn read(node: &Container) -> Result<Option<Vec<String>>, String> {
-    let Some(mut heaps) = Heaps::of(node) else { return Ok(None) };
+    let Some(heaps) = Heaps::of(node) else { return Ok(None) };
     let n = node.size();
     let limit = heaps.length.saturating_mul(MOST_BYTES_OF_ONE).max(1 << 20);
     if n.checked_mul(ELEMENT).is_none_or(|bytes| bytes as u64 > limit) {
         return Err(format!("{n} texts in a file of {} bytes", heaps.length));
     }
-    let Some(elements) = elements(node, n) else { return Ok(None) };
+    elements(node, n).map(|elements| texts(heaps, &elements)).transpose()
+}
+
+/// Whether the library hands over elements as they are in this file, as opaque values of [`ELEMENT`]
+/// bytes, and [`of_elements`] can read them.
+pub(crate) fn apart(node: &Container) -> bool {
+    registered() && Heaps::of(node).is_some()
+}
+
+/// The texts of elements that were read as they are in the file.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn of_elements(node: &Container, elements: &[u8]) -> Result<Vec<String>, String> {
+    let heaps = Heaps::of(node).ok_or("the file cannot be read again")?;
+    texts(heaps, elements)
+}
+
+fn texts(mut heaps: Heaps, elements: &[u8]) -> Result<Vec<String>, String> {
     let mut total = 0u64;
-    let mut texts = Vec::with_capacity(n);
+    let mut texts = Vec::with_capacity(elements.len() / ELEMENT);
     for element in elements.chunks_exact(ELEMENT) {
         let length = number(&element[..4]);
         let address = number(&element[4..12]);
@@ -56,7 +74,7 @@ pub(super) fn read(node: &Container) -> Result<Option<Vec<String>>, String> {
         let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
         texts.push(String::from_utf8_lossy(&text[..end]).into_owned());
     }
-    Ok(Some(texts))
+    Ok(texts)
 }
 
 fn number(bytes: &[u8]) -> u64 {
