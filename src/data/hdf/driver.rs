@@ -24,6 +24,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::OnceLock;
 
+/// Blocks up to this many bytes are read whatever the file's length.
+const SMALL: u64 = 1 << 16;
+
 /// Opens a file that is there, for reading or for changes.
 pub(super) fn open(path: &Path, change: bool) -> hdf5::Result<File> {
     let Some(driver) = registered() else {
@@ -270,8 +273,9 @@ unsafe extern "C" fn read(
 ) -> herr_t {
     // SAFETY: by contract of the caller.
     let open = unsafe { &mut *open };
-    // A damaged header may declare gigabytes, which would be ours as soon as they are touched.
-    if size as u64 > open.length {
+    // A damaged header may declare gigabytes, which would be ours as soon as they are touched. Small
+    // blocks may reach past the end of a file: the library says better what is wrong then.
+    if size as u64 > open.length.max(SMALL) {
         return fail(&format!("a block of {size} bytes at byte {address} of a file of {}", open.length));
     }
     // SAFETY: `buffer` has room for `size` bytes, which it may not have written yet: they are zeroed
