@@ -202,7 +202,7 @@ impl Attributes<'_> {
                 (Elements::Int, 1) => Column::Int(self.place.values(&dataset)?),
                 (Elements::Float32, 1) => Column::Float32(self.place.values(&dataset)?),
                 (Elements::Float64, 1) => Column::Float(self.place.values(&dataset)?),
-                (Elements::Bool, 1) => Column::Bool(self.place.values(&dataset)?),
+                (Elements::Bool, 1) => Column::Bool(self.place.flags(&dataset)?),
                 (Elements::Int | Elements::Float32 | Elements::Float64, 2) => {
                     let matrix = Dense::new(n, shape[1], self.place.floats(&dataset)?)?;
                     entries.push((name.clone(), Entry::Matrix(Matrix::Dense(matrix))));

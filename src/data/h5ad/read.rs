@@ -83,7 +83,7 @@ impl Reader {
             Elements::Int => Some(Column::Int(self.place.values(&dataset)?)),
             Elements::Float32 => Some(Column::Float32(self.place.values(&dataset)?)),
             Elements::Float64 => Some(Column::Float(self.place.values(&dataset)?)),
-            Elements::Bool => Some(Column::Bool(self.place.values(&dataset)?)),
+            Elements::Bool => Some(Column::Bool(self.place.flags(&dataset)?)),
             Elements::Text => Some(Column::Str(self.place.texts(&dataset)?)),
             Elements::Other => {
                 self.skipped.push(dataset.name());
@@ -108,7 +108,7 @@ impl Reader {
                 Some(Column::NullableInt { values, mask })
             }
             "nullable-boolean" => {
-                let (values, mask) = (self.place.values(&part("values")?)?, self.mask(group)?);
+                let (values, mask) = (self.place.flags(&part("values")?)?, self.mask(group)?);
                 Some(Column::NullableBool { values, mask })
             }
             "nullable-string-array" => {
@@ -129,7 +129,7 @@ impl Reader {
         if n != expected || n.len() != 1 {
             return Err(self.place.wrong(&mask.name(), format!("has shape {n:?}, its values {expected:?}"), DAMAGED));
         }
-        self.place.values(&mask)
+        self.place.flags(&mask)
     }
 
     fn categorical(&self, codes: &Dataset, list: &Dataset, ordered: bool) -> Result<Column> {
@@ -140,7 +140,7 @@ impl Reader {
                 (self.place.values::<f64>(list)?.iter().map(f64::to_string).collect(), CategoryKind::Float)
             }
             Elements::Bool => {
-                let flags = self.place.values::<bool>(list)?;
+                let flags = self.place.flags(list)?;
                 let names = flags.iter().map(|&b| if b { "True" } else { "False" }.to_owned());
                 (names.collect(), CategoryKind::Bool)
             }
@@ -241,8 +241,8 @@ impl Reader {
             Elements::Text => Some(Value::Strs { shape, data: self.place.texts(&dataset)? }),
             Elements::Int if scalar => self.place.values::<i64>(&dataset)?.pop().map(Value::Int),
             Elements::Int => Some(Value::Ints { shape, data: self.place.values(&dataset)? }),
-            Elements::Bool if scalar => self.place.values::<bool>(&dataset)?.pop().map(Value::Bool),
-            Elements::Bool => Some(Value::Bools { shape, data: self.place.values(&dataset)? }),
+            Elements::Bool if scalar => self.place.flags(&dataset)?.pop().map(Value::Bool),
+            Elements::Bool => Some(Value::Bools { shape, data: self.place.flags(&dataset)? }),
             _ if scalar => self.place.values::<f64>(&dataset)?.pop().map(Value::Float),
             _ => Some(Value::Floats { shape, data: self.place.values(&dataset)? }),
         })

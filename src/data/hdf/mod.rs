@@ -188,9 +188,9 @@ impl Place {
             return Ok(Vec::new());
         }
         if elements(dataset) == Elements::Bool {
-            let read = dataset.read_slice_2d::<bool, _>((rows, columns));
+            let read = dataset.read_slice_2d::<i8, _>((rows, columns));
             let read = read.map_err(|e| self.unreadable(&dataset.name(), e))?;
-            return Ok(read.iter().map(|&b| f32::from(u8::from(b))).collect());
+            return Ok(read.iter().map(|&b| f32::from(u8::from(b != 0))).collect());
         }
         let read = dataset.read_slice_2d::<f32, _>((rows, columns));
         let read = read.map_err(|e| self.unreadable(&dataset.name(), e))?;
@@ -221,10 +221,16 @@ impl Place {
         }
     }
 
+    /// Booleans, by their numbers: the library hands over whatever a damaged file has for them, and a
+    /// `bool` of Rust must be 0 or 1.
+    pub(crate) fn flags(&self, dataset: &Dataset) -> Result<Vec<bool>> {
+        Ok(self.values::<i8>(dataset)?.into_iter().map(|b| b != 0).collect())
+    }
+
     /// All elements as f32; booleans become 0 and 1.
     pub(crate) fn floats(&self, dataset: &Dataset) -> Result<Vec<f32>> {
         if elements(dataset) == Elements::Bool {
-            return Ok(self.values::<bool>(dataset)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
+            return Ok(self.flags(dataset)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
         }
         if dataset.ndim() == 1 { self.numbers(dataset, 0..dataset.size()) } else { self.values(dataset) }
     }
@@ -232,7 +238,7 @@ impl Place {
     /// The elements `span` of an array with one axis as f32; booleans become 0 and 1.
     pub(crate) fn floats_in(&self, dataset: &Dataset, span: Range<usize>) -> Result<Vec<f32>> {
         if elements(dataset) == Elements::Bool {
-            return Ok(self.span::<bool>(dataset, span)?.into_iter().map(|b| f32::from(u8::from(b))).collect());
+            return Ok(self.span::<i8>(dataset, span)?.into_iter().map(|b| f32::from(u8::from(b != 0))).collect());
         }
         self.numbers(dataset, span)
     }
@@ -347,7 +353,7 @@ pub(crate) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
 /// A true/false attribute; false where it is absent.
 pub(crate) fn bool_attr(node: &Location, name: &str) -> bool {
     let Ok(attribute) = node.attr(name) else { return false };
-    attribute.read_scalar::<bool>().or_else(|_| attribute.read_scalar::<i8>().map(|v| v != 0)).unwrap_or(false)
+    attribute.read_scalar::<i8>().is_ok_and(|v| v != 0)
 }
 
 /// `encoding-type`, empty where there is none (files before 0.7.? and other writers).
