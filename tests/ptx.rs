@@ -44,7 +44,7 @@ fn the_embedded_targets_are_those_of_the_kernel_files() {
         let path = kernels().join(format!("{}.cu", family.module));
         let source = std::fs::read_to_string(&path).expect("a kernel file");
         let named = source.lines().find_map(|line| line.strip_prefix("// targets: "));
-        let embedded: Vec<&str> = family.images.iter().map(|(target, _)| *target).collect();
+        let embedded: Vec<&str> = family.images.iter().map(|image| image.target).collect();
         assert_eq!(embedded.join(" "), named.unwrap_or("70"), "{}", family.module);
     }
 }
@@ -59,8 +59,9 @@ fn every_entry_of_a_kernel_file_is_in_its_ptx() {
         let path = kernels().join(format!("{}.cu", family.module));
         let source = std::fs::read_to_string(&path).expect("a kernel file");
         for entry in source.lines().filter_map(|line| line.strip_prefix("ENTRY(")?.strip_suffix(")")) {
-            for (target, text) in family.images {
-                assert!(text.contains(&format!(".entry {entry}(")), "{entry} is not in {}.sm_{target}", family.module);
+            for image in family.images {
+                let there = image.text().contains(&format!(".entry {entry}("));
+                assert!(there, "{entry} is not in {}.sm_{}", family.module, image.target);
             }
         }
     }

@@ -29,8 +29,10 @@ use crate::backend::{Backend, Buffer, Call, Math, Replay};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use driver::{Driver, Memory};
+use flate2::read::ZlibDecoder;
 use plan::{Arg, Chip, Plan, Planner, ZEROS};
 use std::collections::HashMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A kernel file: its planners and its PTX by target.
@@ -44,8 +46,28 @@ pub struct Family {
     pub checked: bool,
     /// What it computes.
     pub kernels: &'static [(&'static Kernel, Planner)],
-    /// Target (`"70"`: from capability 7.0 on; `"90a"`: 9.0 alone) and text, in ascending order.
-    pub images: &'static [(&'static str, &'static str)],
+    /// In ascending order of their targets.
+    pub images: &'static [Image],
+}
+
+/// The PTX of a module for one target, compressed.
+#[derive(Clone, Copy)]
+pub struct Image {
+    /// `"70"`: from capability 7.0 on; `"90a"`: 9.0 alone.
+    pub target: &'static str,
+    zlib: &'static [u8],
+}
+
+impl Image {
+    /// The PTX.
+    ///
+    /// # Panics
+    /// If the program's own data is damaged.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        ZlibDecoder::new(self.zlib).read_to_string(&mut text).expect("compressed by the build");
+        text
+    }
 }
 
 macro_rules! family {
@@ -56,10 +78,10 @@ macro_rules! family {
             math: Math::$math,
             checked: $checked,
             kernels: &$module::$kernels,
-            images: &[$((
-                $target,
-                include_str!(concat!("../../kernels/ptx/", stringify!($module), ".sm_", $target, ".ptx")),
-            )),+],
+            images: &[$(Image {
+                target: $target,
+                zlib: include_bytes!(concat!(env!("OUT_DIR"), "/", stringify!($module), ".sm_", $target, ".ptx.z")),
+            }),+],
         }
     };
 }
@@ -87,13 +109,13 @@ pub static FAMILIES: &[Family] = &[
 ];
 
 /// The PTX of a module for a capability: of the last target that it covers.
-pub fn image(module: &str, capability: (u32, u32)) -> Option<&'static str> {
+pub fn image(module: &str, capability: (u32, u32)) -> Option<&'static Image> {
     let family = FAMILIES.iter().find(|family| family.module == module)?;
     let covers = |target: &str| match target.strip_suffix('a') {
         Some(exact) => exact.parse() == Ok(capability.0 * 10 + capability.1),
         None => target.parse::<u32>().is_ok_and(|least| capability.0 * 10 + capability.1 >= least),
     };
-    family.images.iter().rfind(|(target, _)| covers(target)).map(|(_, text)| *text)
+    family.images.iter().rfind(|image| covers(image.target))
 }
 
 /// The module and the planner of every kernel, by name.
@@ -344,11 +366,11 @@ mod tests {
     fn every_module_has_ptx_with_its_kernels_for_the_chips_of_today() {
         for family in FAMILIES {
             for capability in [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)] {
-                let Some(text) = image(family.module, capability) else {
+                let Some(image) = image(family.module, capability) else {
                     assert!(family.math != Math::Strict, "{} is missing for {capability:?}", family.module);
                     continue;
                 };
-                assert!(text.contains(".version 8.0"), "{}: PTX of another compiler", family.module);
+                assert!(image.text().contains(".version 8.0"), "{}: PTX of another compiler", family.module);
             }
             assert!(image(family.module, (6, 1)).is_none());
         }

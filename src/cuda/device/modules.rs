@@ -83,7 +83,7 @@ impl Modules {
 fn compile(module: &str, chip: Chip) -> Result<sys::CUmodule, String> {
     let (major, minor) = chip.capability;
     let ptx = image(module, chip.capability).ok_or(format!("no kernels of {module} for capability {major}.{minor}"))?;
-    let ptx = CString::new(ptx).map_err(|_| format!("module {module} is not text"))?;
+    let ptx = CString::new(ptx.text()).map_err(|_| format!("module {module} is not text"))?;
     let mut log = [0u8; 2048];
     let mut options = [Option_::CU_JIT_ERROR_LOG_BUFFER, Option_::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
     let mut values = [log.as_mut_ptr().cast::<c_void>(), (log.len() - 1) as *mut c_void];
