@@ -4,14 +4,14 @@ use super::{Session, output};
 use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::error::Result;
-use crate::models::annotator::{AnnotateOptions, AnnotateSummary, annotate};
+use crate::models::annotator::{AnnotateOptions, AnnotateSummary, Score, annotate};
 use crate::models::run::Observer;
 use std::path::PathBuf;
 
 /// Label the cells of a file with a trained model
 ///
 /// Writes a copy of the file (h5ad; of any other format a new h5ad file) with, in obs, cytograd_label, cytograd_prob (its probability),
-/// cytograd_logpx (log density, up to a constant), cytograd_pvalue (against held-out reference
+/// cytograd_logpx (log density, up to a constant; of models that have one), cytograd_pvalue (against held-out reference
 /// cells) and cytograd_ood (known or unknown); in obsm X_cytograd; in uns how it was made. Nothing
 /// that was in the file is lost.
 #[derive(clap::Args)]
@@ -41,6 +41,12 @@ pub struct Args {
     /// Share of cells of known types that may be called unknown
     #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = rate)]
     fpr: f64,
+    /// Score that p-value and flag go by: logpx, maxp, mahalanobis, knn [default: the run's own]
+    #[arg(long, value_name = "NAME", value_parser = score)]
+    score: Option<Score>,
+    /// Write every score that the run has, as cytograd_score_NAME with cytograd_pvalue_NAME
+    #[arg(long)]
+    scores: bool,
     /// Share of the model's genes that the query must have
     #[arg(long, value_name = "SHARE", default_value_t = MIN_OVERLAP, value_parser = share)]
     min_gene_overlap: f64,
@@ -55,6 +61,10 @@ fn rate(text: &str) -> std::result::Result<f64, &'static str> {
     text.parse().ok().filter(|&v: &f64| v > 0.0 && v < 1.0).ok_or("give a rate between 0 and 1, as in 0.05")
 }
 
+fn score(name: &str) -> std::result::Result<Score, String> {
+    Score::from_name(name).map_err(|e| e.to_string())
+}
+
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let device = session.common.device()?;
     let options = AnnotateOptions {
@@ -62,6 +72,8 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         csv: args.csv.clone(),
         summary: args.summary.clone(),
         fpr: args.fpr,
+        score: args.score,
+        all_scores: args.scores,
         min_gene_overlap: args.min_gene_overlap,
         layer: args.layer.clone(),
         math: session.common.math.name().into(),

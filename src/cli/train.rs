@@ -4,25 +4,26 @@ use super::{Session, output};
 use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::error::Result;
-use crate::models::annotator::{Profile, TrainOptions, TrainSummary, train};
-use crate::models::ebm::Model;
+use crate::models::annotator::{Method, Profile, TrainOptions, TrainSummary, train};
 use crate::models::run::Observer;
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
 use std::path::PathBuf;
 
 /// Train an annotator on a labelled reference
 ///
 /// clams: classifier and density in one network, its generative loss clipped and gated so that it
-/// does not diverge. jem: the same without clipping. resnet: the classifier alone.
+/// does not diverge. jem: the same without clipping. resnet: the classifier alone. The others are
+/// baselines: lda, a Gaussian per type; knn, nearest neighbours; logreg, regression on the genes.
 ///
 /// With --query the preparation of features (variable genes, PCA, Harmony) sees the query's values,
 /// never its labels; annotate then corrects batch effects best. Without it a query is projected.
 #[derive(clap::Args)]
 pub struct Args {
     /// What to train
-    #[arg(value_name = "MODEL")]
-    model: ModelName,
+    #[arg(value_name = "MODEL", value_parser = methods())]
+    model: Method,
     /// File with labelled cells: h5ad, loom, or a CSV with a column of labels
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
@@ -72,11 +73,9 @@ pub struct Args {
     overwrite: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ModelName {
-    Clams,
-    Jem,
-    Resnet,
+/// The names of [`Method`].
+fn methods() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::all().map(Method::name)).try_map(|name| Method::from_name(&name))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,11 +87,6 @@ enum ProfileName {
 
 impl Args {
     fn options(&self, session: &Session) -> TrainOptions {
-        let model = match self.model {
-            ModelName::Clams => Model::Clams,
-            ModelName::Jem => Model::Jem,
-            ModelName::Resnet => Model::Resnet,
-        };
         TrainOptions {
             batch_key: self.batch_key.clone(),
             query: self.query.clone(),
@@ -112,7 +106,7 @@ impl Args {
                 ProfileName::Paper => Profile::Paper,
                 ProfileName::Small => Profile::Small,
             },
-            ..TrainOptions::new(model, &self.reference, &self.label_key, &self.out)
+            ..TrainOptions::new(self.model, &self.reference, &self.label_key, &self.out)
         }
     }
 }

@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod annotator;
+pub mod baselines;
 pub mod ebm;
 pub mod run;

@@ -1,25 +1,27 @@
 //! A trained run and a query file to labels, probabilities, densities and p-values.
 
 use super::cells::Query;
+use super::familiarity::{Familiarity, Score, Scores};
+use super::features::QueryRole;
 use super::input;
 use super::inputs::names_are_unique;
+use super::method::Method;
 use super::model::FeatureModel;
 use super::profile::Settings;
-use super::record::{CALIBRATION_LOG_PX, QUERY, QueryAtHand, load_network};
-use crate::analysis::conformal::Conformal;
+use super::record::{QUERY, QueryAtHand};
+use super::trained::Trained;
+use super::verdicts::{Calibration, Verdicts};
 use crate::data::annotated::{Entry, Value};
 use crate::data::genes::{GeneReport, MIN_OVERLAP};
 use crate::data::h5ad::Additions;
 use crate::data::select::{self, Condition};
-use crate::data::{Blocks, Categorical, Chosen, Column, Dense, Matrix, Memory, RowBlocks, results, source};
+use crate::data::{Blocks, Chosen, Dense, Matrix, Memory, RowBlocks, results, source};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::models::ebm::evaluate::{self, Readings};
-use crate::models::run::{Observer, RunFolder, State, WholeFile, interrupt, write_whole};
+use crate::models::run::{Manifest, Observer, RunFolder, State, interrupt, write_whole};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What to annotate with what.
 #[derive(Clone, Debug)]
@@ -38,6 +40,10 @@ pub struct AnnotateOptions {
     pub summary: Option<PathBuf>,
     /// Share of cells of known types that may be called unknown.
     pub fpr: f64,
+    /// The score that flags cells, in place of the run's own choice.
+    pub score: Option<Score>,
+    /// Write every score that the run has, with its p-values.
+    pub all_scores: bool,
     /// Layer in place of the one that was used in training.
     pub layer: Option<String>,
     /// Share of the model's genes that the query must have.
@@ -59,6 +65,8 @@ impl AnnotateOptions {
             csv: None,
             summary: None,
             fpr: 0.05,
+            score: None,
+            all_scores: false,
             layer: None,
             min_gene_overlap: MIN_OVERLAP,
             math: "strict".into(),
@@ -75,6 +83,8 @@ pub enum Correction {
     Joint,
     /// Projected, then corrected by reference mapping.
     ReferenceMapping,
+    /// Projected, then centred by its own mean.
+    Centring,
     /// Projected as it is.
     Uncorrected,
 }
@@ -85,6 +95,7 @@ impl Correction {
         match self {
             Correction::Joint => "prepared together with the reference",
             Correction::ReferenceMapping => "corrected by reference mapping",
+            Correction::Centring => "centred by their own mean",
             Correction::Uncorrected => "uncorrected",
         }
     }
@@ -115,7 +126,9 @@ pub struct AnnotateSummary {
     pub genes: Option<GeneReport>,
     /// Share of known cells that may be called unknown.
     pub fpr: f64,
-    /// log p(x) below which a cell is flagged; absent if none can be at this rate.
+    /// The score that flags cells.
+    pub score: Score,
+    /// Its value below which a cell is flagged; absent if none can be at this rate.
     pub threshold: Option<f64>,
     /// Held-out reference cells behind the p-values.
     pub calibration_cells: usize,
@@ -157,7 +170,10 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
         .map_err(|e| unusable(Error::Argument { op: "settings", what: e.to_string() }))?;
     let state = folder.model()?;
     let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
-    let network = load_network(&settings, &state, features.width(), manifest.labels.len(), device).map_err(unusable)?;
+    let (width, classes) = (features.width(), manifest.labels.len());
+    let method = Method::from_name(&manifest.model).map_err(unusable)?;
+    let trained = Trained::load(method, &settings, &state, width, classes, device).map_err(unusable)?;
+    let familiarity = Familiarity::load(&state, width, classes).map_err(unusable)?;
 
     let source = input::open(&options.query, options.memory, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
@@ -183,12 +199,18 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     interrupt::check("no output was written")?;
 
     observer.begin(0, "annotating");
-    let readings = evaluate::readings(&evaluate::logits(&network, &inputs.x, device)?);
-    let embedding = evaluate::embedding(&network, &inputs.x, device)?;
+    let answers = trained.answers(&inputs.x, device)?;
+    let scores = match &familiarity {
+        Some(familiarity) => familiarity.scores(&inputs.x, &answers)?,
+        None => Scores::of(&answers),
+    };
+    let embedding = trained.embedding(&inputs.x, device)?;
     observer.end();
     interrupt::check("no output was written")?;
-    let calibration = Calibration::new(&state, options.fpr, observer)?;
-    let cells = Annotated::new(readings, &inputs.empty, &calibration, &manifest.labels, options.fpr);
+    let score = options.score.unwrap_or_else(|| flagging_score(manifest));
+    let calibration = Calibration::new(&state, score, options.fpr, observer)?;
+    let (labels, fpr, all) = (&manifest.labels, options.fpr, options.all_scores);
+    let cells = Verdicts::new(answers, &scores, &inputs.empty, &calibration, labels, fpr, all);
     let summary = summary(options, &folder, &inputs, &cells, &calibration);
 
     let n = cells.label.codes.len();
@@ -214,6 +236,11 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
         write_whole(path, format!("{text}\n").as_bytes())?;
     }
     Ok(summary)
+}
+
+/// The score that the run's manifest names; runs of before had one.
+fn flagging_score(manifest: &Manifest) -> Score {
+    serde_json::from_value(manifest.configuration["score"].clone()).unwrap_or(Score::LogPx)
 }
 
 fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {
@@ -255,7 +282,11 @@ fn inputs(
     warnings.iter().for_each(|w| observer.warn(w));
     let projected = projected?;
     projected.note.iter().for_each(|note| observer.note(note));
-    let correction = if projected.corrected { Correction::ReferenceMapping } else { Correction::Uncorrected };
+    let correction = match features.config.query {
+        _ if projected.corrected => Correction::ReferenceMapping,
+        QueryRole::Centred => Correction::Centring,
+        _ => Correction::Uncorrected,
+    };
     observer.note(&format!(
         "these cells were not at hand during training: projected with {} of {} genes (by {}), {}",
         projected.genes.matched,
@@ -272,106 +303,11 @@ fn inputs(
     })
 }
 
-/// The held-out reference cells' scores.
-struct Calibration {
-    log_px: Option<Conformal>,
-    threshold: f64,
-}
-
-impl Calibration {
-    fn new(state: &State, fpr: f64, observer: &mut dyn Observer) -> Result<Calibration> {
-        let scores = state.tensors.get(CALIBRATION_LOG_PX);
-        let scores: Vec<f64> = scores.iter().flat_map(|(_, values)| values).map(|&v| f64::from(v)).collect();
-        let log_px = Conformal::new(&scores).ok();
-        let threshold = log_px.as_ref().map_or(Ok(f64::NEG_INFINITY), |c| c.threshold(fpr))?;
-        let cells = log_px.as_ref().map_or(0, Conformal::cells);
-        if threshold == f64::NEG_INFINITY {
-            observer.warn(&format!(
-                "{cells} held-out reference cells are too few to flag cells at a rate of {fpr}; no cell is called unknown, \
-                 give a larger --fpr or a larger reference"
-            ));
-        }
-        Ok(Calibration { log_px, threshold })
-    }
-
-    fn p_value(&self, log_px: f64) -> f64 {
-        self.log_px.as_ref().map_or(f64::NAN, |c| c.p_value(log_px))
-    }
-}
-
-/// What is said of every cell; cells without counts have no label and NaN.
-struct Annotated {
-    label: Categorical,
-    prob: Vec<f32>,
-    log_px: Vec<f32>,
-    p_value: Vec<f64>,
-    ood: Categorical,
-}
-
-impl Annotated {
-    fn new(r: Readings, empty: &[bool], calibration: &Calibration, labels: &[String], fpr: f64) -> Annotated {
-        let blank = |values: Vec<f32>| -> Vec<f32> {
-            values.into_iter().zip(empty).map(|(v, &e)| if e { f32::NAN } else { v }).collect()
-        };
-        let log_px = blank(r.log_px);
-        let p_value: Vec<f64> = log_px.iter().map(|&v| calibration.p_value(f64::from(v))).collect();
-        let flagged: Vec<&str> =
-            p_value.iter().zip(empty).map(|(&p, &e)| if e || p <= fpr { "unknown" } else { "known" }).collect();
-        let codes = r.label.iter().zip(empty).map(|(&l, &e)| if e { -1 } else { l as i32 }).collect();
-        let mut label = Categorical::with_categories::<&str>(&[], labels.to_vec());
-        label.codes = codes;
-        Annotated {
-            label,
-            prob: blank(r.prob),
-            log_px,
-            p_value,
-            ood: Categorical::with_categories(&flagged, vec!["known".into(), "unknown".into()]),
-        }
-    }
-
-    fn columns(&self) -> Vec<(String, Column)> {
-        vec![
-            ("cytograd_label".into(), Column::Categorical(self.label.clone())),
-            ("cytograd_prob".into(), Column::Float32(self.prob.clone())),
-            ("cytograd_logpx".into(), Column::Float32(self.log_px.clone())),
-            ("cytograd_pvalue".into(), Column::Float(self.p_value.clone())),
-            ("cytograd_ood".into(), Column::Categorical(self.ood.clone())),
-        ]
-    }
-
-    /// A CSV that gets its name when it is finished.
-    fn csv(&self, path: &Path, cells: &[String]) -> Result<WholeFile> {
-        let failed = |e: csv::Error| Error::io(path, "writing", std::io::Error::other(e));
-        let mut bytes = Vec::new();
-        let mut writer = csv::Writer::from_writer(&mut bytes);
-        let header = ["cell", "cytograd_label", "cytograd_prob", "cytograd_logpx", "cytograd_pvalue", "cytograd_ood"];
-        writer.write_record(header).map_err(failed)?;
-        let number = |v: f64| if v.is_nan() { String::new() } else { v.to_string() };
-        for (i, cell) in cells.iter().enumerate() {
-            let short = |v: f32| if v.is_nan() { String::new() } else { v.to_string() };
-            let row = [
-                cell.as_str(),
-                self.label.get(i).unwrap_or_default(),
-                &short(self.prob[i]),
-                &short(self.log_px[i]),
-                &number(self.p_value[i]),
-                self.ood.get(i).unwrap_or_default(),
-            ];
-            writer.write_record(row).map_err(failed)?;
-        }
-        writer.flush().map_err(|e| Error::io(path, "writing", e))?;
-        drop(writer);
-        let mut file = WholeFile::create(path)?;
-        file.write_all(&bytes).and_then(|()| file.flush()).map_err(|e| Error::io(path, "writing", e))?;
-        Ok(file)
-    }
-}
-
 fn summary(
     options: &AnnotateOptions,
     folder: &RunFolder,
     inputs: &Inputs,
-    cells: &Annotated,
+    cells: &Verdicts,
     calibration: &Calibration,
 ) -> AnnotateSummary {
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
@@ -390,8 +326,9 @@ fn summary(
         matched_genes: inputs.matched,
         genes: inputs.genes.clone(),
         fpr: options.fpr,
+        score: calibration.score,
         threshold: Some(calibration.threshold).filter(|t| t.is_finite()),
-        calibration_cells: calibration.log_px.as_ref().map_or(0, Conformal::cells),
+        calibration_cells: calibration.cells(),
         mean_prob: given.iter().sum::<f64>() / given.len().max(1) as f64,
     }
 }
@@ -412,11 +349,12 @@ fn provenance(
         genes = genes.with("matched_by", found.matched_by.clone()).with("merged", count(found.merged));
     }
     let mut calibration = Value::dict()
-        .with("method", "conformal p-value of log p(x) against held-out reference cells")
+        .with("method", "conformal p-value of a score against held-out reference cells")
+        .with("score", summary.score.name())
         .with("reference_cells", count(summary.calibration_cells))
         .with("fpr", options.fpr);
     if let Some(threshold) = summary.threshold {
-        calibration = calibration.with("threshold_logpx", threshold);
+        calibration = calibration.with("threshold", threshold);
     }
     Value::dict()
         .with("version", env!("CARGO_PKG_VERSION"))

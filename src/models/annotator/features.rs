@@ -41,6 +41,19 @@ pub enum FeatureScale {
     None,
 }
 
+/// How a query comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryRole {
+    /// A query at hand takes part in the preparation; any other is projected.
+    #[default]
+    Joint,
+    /// Only its gene names are looked at; it is projected.
+    Projected,
+    /// The same, and its components are centred by their own mean.
+    Centred,
+}
+
 /// Everything between the matrix and the network; defaults of the specification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureConfig {
@@ -59,6 +72,9 @@ pub struct FeatureConfig {
     pub feature_scale: FeatureScale,
     /// `None`: batches are left as they are.
     pub harmony: Option<HarmonyConfig>,
+    /// How a query comes in.
+    #[serde(default)]
+    pub query: QueryRole,
 }
 
 impl Default for FeatureConfig {
@@ -71,6 +87,7 @@ impl Default for FeatureConfig {
             class_scores: false,
             feature_scale: FeatureScale::Zscore,
             harmony: Some(HarmonyConfig::default()),
+            query: QueryRole::Joint,
         }
     }
 }
@@ -194,6 +211,7 @@ pub fn fit(
             (genes, of_reference.apply(&input.x)?, None)
         }
     };
+    let (query, query_x) = if config.query == QueryRole::Joint { (query, query_x) } else { (None, None) };
     let n_ref = ref_x.n_rows();
     let n_query = query_x.as_ref().map_or(0, Csr::n_rows);
     let all = match query_x {

@@ -3,6 +3,7 @@
 use super::cells::{Query, Reference, ReferenceRules, query_rows_beside};
 use super::features::{self, FeatureReport, Prepared};
 use super::input;
+use super::method::Method;
 use super::options::TrainOptions;
 use super::profile::Settings;
 use crate::data::Dataset;
@@ -80,6 +81,10 @@ impl Inputs {
                     "leave it out with --hold-out, or choose another --layer",
                 ));
             }
+        }
+        if let (Method::Baseline(baseline), Some(_)) = (options.model, options.epochs) {
+            let what = format!("--epochs with {}, which has none", baseline.name());
+            return Err(Error::usage(what, "leave --epochs out"));
         }
         let settings = settings(options, reference.y.len());
         Ok(Inputs { reference, query, settings })

@@ -1,26 +1,34 @@
 //! The main job: a labelled reference file to a trained run, a run and a query file to labels.
 //!
-//! May use: `data`, `analysis`, `models::ebm`, `models::run`, `device`. In the order in which a run
+//! May use: `data`, `analysis`, `models::ebm`, `models::baselines`, `models::run`, `device`. In the order in which a run
 //! meets them: [`cells`] (what may be seen of a file), [`input`] (values made comparable, genes
-//! matched), [`features`] (counts to network inputs, `scores` beside them), [`model`] (what is kept of that), [`profile`]
-//! (settings), `inputs` (what a training run reads), [`mod@train`], `record` (what its folder holds),
-//! [`mod@annotate`].
+//! matched), [`features`] (counts to network inputs, `scores` beside them), [`model`] (what is kept of
+//! that), [`method`] and [`profile`] (what is trained, with which settings), `inputs` (what a training
+//! run reads), [`mod@train`], `trained` (networks and baselines behind one face), [`familiarity`] (how
+//! much a cell looks like the reference), `record` (what the run's folder holds), [`mod@annotate`],
+//! `verdicts` (what it says of every cell).
 #![forbid(unsafe_code)]
 
 pub mod annotate;
 pub mod cells;
+pub mod familiarity;
 pub mod features;
 pub mod input;
 mod inputs;
+pub mod method;
 pub mod model;
 pub mod options;
 pub mod profile;
 mod record;
 mod scores;
 pub mod train;
+mod trained;
+mod verdicts;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
+pub use familiarity::Score;
 pub use features::{FeatureConfig, FeatureScale, Features};
+pub use method::Method;
 pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};
 pub use train::train;

@@ -2,7 +2,7 @@
 //! features too.
 
 use super::cells::Query;
-use super::features::{FeatureConfig, FeatureScale, Features, merged};
+use super::features::{FeatureConfig, FeatureScale, Features, QueryRole, merged};
 use super::input;
 use super::scores::{ClassScores, beside};
 use crate::analysis::harmony::{BatchVariable, Harmony};
@@ -300,6 +300,7 @@ impl FeatureModel {
         let corrected = self.mapping.is_some();
         let components = match &self.mapping {
             Some(map) => self.correct(map, components, &empty, batch)?,
+            None if self.config.query == QueryRole::Centred => self.centre(components, &empty),
             None => components,
         };
         let mut features = self.to_features(&components);
@@ -345,6 +346,16 @@ impl FeatureModel {
             components[row * d..(row + 1) * d].copy_from_slice(corrected);
         }
         Ok(components)
+    }
+
+    /// Takes the mean over the cells that are not empty off the components.
+    fn centre(&self, mut components: Vec<f64>, empty: &[bool]) -> Vec<f64> {
+        let used = empty.iter().filter(|e| !**e).count().max(1) as f64;
+        let mut mean = vec![0.0; self.n_pcs];
+        let rows = components.chunks(self.n_pcs.max(1)).zip(empty);
+        rows.filter(|(_, e)| !**e).for_each(|(row, _)| mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / used));
+        components.chunks_mut(self.n_pcs.max(1)).for_each(|row| row.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m));
+        components
     }
 
     /// Adds the model to what a model file holds.

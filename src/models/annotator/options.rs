@@ -1,9 +1,10 @@
 //! What a training run is asked for, and what it reports.
 
+use super::method::Method;
 use super::profile::{Profile, Settings};
 use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
-use crate::models::ebm::{Model, Select};
+use crate::models::ebm::Select;
 use serde::Serialize;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// Which model.
-    pub model: Model,
+    pub model: Method,
     /// File with labels: h5ad, loom, or a table with a column of labels.
     pub reference: PathBuf,
     /// Column of obs with the labels.
@@ -58,9 +59,14 @@ pub struct TrainOptions {
 
 impl TrainOptions {
     /// Everything else at its default.
-    pub fn new(model: Model, reference: impl Into<PathBuf>, label_key: &str, out: impl Into<PathBuf>) -> TrainOptions {
+    pub fn new(
+        model: impl Into<Method>,
+        reference: impl Into<PathBuf>,
+        label_key: &str,
+        out: impl Into<PathBuf>,
+    ) -> TrainOptions {
         TrainOptions {
-            model,
+            model: model.into(),
             reference: reference.into(),
             label_key: label_key.into(),
             batch_key: None,

@@ -6,9 +6,11 @@
 //! number of steps.
 
 use super::features::{FeatureConfig, FeatureScale};
+use super::method::Method;
 use crate::analysis::harmony::{HarmonyConfig, Lambda};
 use crate::error::{Error, Result};
-use crate::models::ebm::{EbmConfig, Model, Select};
+use crate::models::baselines::Baseline;
+use crate::models::ebm::{EbmConfig, Select};
 use serde::{Deserialize, Serialize};
 
 /// Everything that defines a run but for data and seed.
@@ -16,14 +18,28 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// How features are made.
     pub features: FeatureConfig,
-    /// The model and its training.
+    /// The network and its training; baselines have none.
+    #[serde(default)]
     pub ebm: EbmConfig,
     /// Which epoch is reported.
+    #[serde(default)]
     pub select: Select,
     /// Shares of training, validation and test cells.
     pub split: [f64; 3],
     /// Seed of the split into training, validation and test cells.
     pub split_seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            features: FeatureConfig::default(),
+            ebm: EbmConfig::default(),
+            select: Select::Accuracy,
+            split: [8.0, 1.0, 1.0],
+            split_seed: 1234,
+        }
+    }
 }
 
 /// A named choice of settings.
@@ -74,19 +90,28 @@ impl Profile {
         }
     }
 
-    /// The settings for a model and so many training cells.
-    pub fn settings(self, model: Model, n_train: usize) -> Settings {
-        let paper = Settings {
-            features: FeatureConfig::default(),
-            ebm: EbmConfig { loss: model.loss(), ..EbmConfig::default() },
-            select: Select::Accuracy,
-            split: [8.0, 1.0, 1.0],
-            split_seed: 1234,
+    /// The settings for a method and so many training cells.
+    pub fn settings(self, method: impl Into<Method>, n_train: usize) -> Settings {
+        let (features, ebm) = match method.into() {
+            Method::Network(model) => {
+                (FeatureConfig::default(), EbmConfig { loss: model.loss(), ..EbmConfig::default() })
+            }
+            Method::Baseline(baseline) => return Settings { features: features_of(baseline), ..Settings::default() },
         };
+        let paper = Settings { features, ebm, ..Settings::default() };
         match self.resolve(n_train) {
             Profile::Small => small(paper, n_train),
             _ => paper,
         }
+    }
+}
+
+/// What a baseline sees.
+fn features_of(baseline: Baseline) -> FeatureConfig {
+    let corrected = FeatureConfig { feature_scale: FeatureScale::Global, ..FeatureConfig::default() };
+    match baseline {
+        Baseline::Lda | Baseline::Knn => corrected,
+        Baseline::Logreg => FeatureConfig { n_pcs: 500, harmony: None, feature_scale: FeatureScale::None, ..corrected },
     }
 }
 
@@ -143,6 +168,7 @@ fn small(mut s: Settings, n_train: usize) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::ebm::Model;
 
     #[test]
     fn auto_goes_by_the_number_of_training_cells() {
@@ -171,8 +197,8 @@ mod tests {
     #[test]
     fn every_profile_is_a_valid_configuration() {
         for n in [2, 30, 600, 19_999, 100_000] {
-            for model in [Model::Clams, Model::Jem, Model::Resnet] {
-                let s = Profile::Auto.settings(model, n);
+            for method in Method::all() {
+                let s = Profile::Auto.settings(method, n);
                 s.ebm.check().unwrap();
                 s.features.check().unwrap();
             }

@@ -1,50 +1,36 @@
-//! What a run folder holds of a training run: the model file, the manifest, and the network read back.
+//! What a run folder holds of a training run: the model file and the manifest.
 
+use super::familiarity::{Familiarity, Score};
+use super::method::Method;
 use super::options::TrainSummary;
-use super::profile::Settings;
 use super::train::{Run, unwritable};
+use super::trained::{HeldOut, Trained};
 use crate::data::select::Condition;
-use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::models::ebm::base::Base;
-use crate::models::ebm::evaluate::{self, Figures};
-use crate::models::ebm::{Network, Trainer};
 use crate::models::run::{Manifest, RunFolder, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-const NETWORK: &str = "network.";
-const BUFFER: &str = "buffer";
-pub(super) const CALIBRATION_LOG_PX: &str = "calibration.log_px";
-const CALIBRATION_PROB: &str = "calibration.prob";
 pub(super) const QUERY: &str = "query.features";
+const CALIBRATION: &str = "calibration.";
+
+/// A trained model and what is measured with it.
+pub(super) struct Learnt {
+    pub trained: Trained,
+    pub familiarity: Familiarity,
+    pub held_out: HeldOut,
+}
 
 impl Run<'_> {
     /// The model file's content and what was measured on the reference.
-    pub fn model(&self, trainer: &Trainer) -> Result<(State, Value)> {
-        let mut state = State::default();
-        for (name, shape, values) in trainer.network().export()? {
-            state.set(format!("{NETWORK}{name}"), &shape, values);
-        }
-        if let Some(sampler) = trainer.sampler() {
-            let slots = sampler.buffer().slots();
-            state.set(BUFFER, slots.shape(), slots.to_vec()?);
-        }
+    pub fn model(&self, learnt: &Learnt) -> Result<(State, Value)> {
+        let mut state = State { json: json!({}), ..State::default() };
+        learnt.trained.save(&mut state)?;
+        learnt.familiarity.save(&mut state);
         self.prepared.model.save(&mut state)?;
-        let measured = |rows: &[usize]| -> Result<(Option<Figures>, evaluate::Readings)> {
-            let cells = self.cells(rows);
-            let logits = evaluate::logits(trainer.network(), &cells.x, self.device)?;
-            let figures = (!cells.is_empty()).then(|| evaluate::figures(&logits, &cells.y));
-            Ok((figures, evaluate::readings(&logits)))
-        };
-        let (train, _) = measured(&self.split.train)?;
-        let (valid, valid_readings) = measured(&self.split.valid)?;
-        let (test, test_readings) = measured(&self.split.test)?;
-        let join = |a: &[f32], b: &[f32]| [a, b].concat();
-        let log_px = join(&valid_readings.log_px, &test_readings.log_px);
-        let prob = join(&valid_readings.prob, &test_readings.prob);
-        state.set(CALIBRATION_LOG_PX, &[log_px.len()], log_px);
-        state.set(CALIBRATION_PROB, &[prob.len()], prob);
+        for (score, values) in learnt.held_out.scores.iter() {
+            state.set(format!("{CALIBRATION}{}", score.name()), &[values.len()], values.to_vec());
+        }
         if let (Some(query), Some(x)) = (&self.inputs.query, &self.prepared.query) {
             let n = query.expression.x.n_rows();
             state.set(QUERY, &[n, self.prepared.width], x.clone());
@@ -55,14 +41,19 @@ impl Run<'_> {
             };
             state.json["query"] = serde_json::to_value(at_hand).map_err(unwritable)?;
         }
+        let train = self.cells(&self.split.train);
+        let of_train = learnt.trained.answers(&train.x, self.device)?;
+        let held_out = |rows: &[usize]| {
+            let at: Vec<usize> = (0..learnt.held_out.rows.len())
+                .filter(|&i| rows.binary_search(&learnt.held_out.rows[i]).is_ok())
+                .collect();
+            let y: Vec<u32> = at.iter().map(|&i| self.inputs.reference.y[learnt.held_out.rows[i]]).collect();
+            learnt.held_out.answers.figures(&at, &y)
+        };
         let metrics = json!({
-            "train": train.map(figures_json),
-            "valid": valid.map(figures_json),
-            "test": test.map(figures_json),
-            "divergence": trainer.divergence(),
-            "diverged": trainer.divergence().at.is_some(),
-            "iterations": trainer.iteration(),
-            "on_iterations": trainer.on_iterations(),
+            "train": of_train.figures(&(0..train.len()).collect::<Vec<_>>(), &train.y),
+            "valid": held_out(&self.split.valid),
+            "test": held_out(&self.split.test),
         });
         Ok((state, metrics))
     }
@@ -105,7 +96,11 @@ impl Run<'_> {
         manifest.configuration = json!({
             "profile": o.profile.resolve(self.split.train.len()),
             "settings": self.inputs.settings,
+            "score": o.model.score(),
         });
+        if let (Method::Baseline(_), Some(settings)) = (o.model, manifest.configuration["settings"].as_object_mut()) {
+            ["ebm", "select"].iter().for_each(|unused| drop(settings.remove(*unused)));
+        }
         Ok(manifest)
     }
 
@@ -115,9 +110,10 @@ impl Run<'_> {
         // Only more epochs may differ; the schedule is then that of the new number.
         let strip = |m: &Manifest| {
             let mut c = m.configuration.clone();
-            let optim = &mut c["settings"]["ebm"]["optim"];
-            optim["epochs"] = Value::Null;
-            optim["decay_epochs"] = Value::Null;
+            if let Some(optim) = c.pointer_mut("/settings/ebm/optim") {
+                optim["epochs"] = Value::Null;
+                optim["decay_epochs"] = Value::Null;
+            }
             c
         };
         let checks = [
@@ -164,27 +160,14 @@ pub(super) struct QueryAtHand {
     pub empty: Vec<usize>,
 }
 
-/// The network of a model file.
-pub(super) fn load_network(
-    settings: &Settings,
-    state: &State,
-    width: usize,
-    classes: usize,
-    device: &Device,
-) -> Result<Network> {
-    let mut network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
-    let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
-        .tensors
-        .iter()
-        .filter_map(|(name, (shape, values))| {
-            Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone()))
-        })
-        .collect();
-    network.import(&named)?;
-    network.set_base(Base::import(&named, width, classes, device)?);
-    Ok(network)
-}
-
-fn figures_json(f: Figures) -> Value {
-    json!({ "accuracy": f.accuracy, "cross_entropy": f.cross_entropy, "ece": f.ece })
+/// The calibration cells' values of a score, if the run has it.
+pub(super) fn calibration(state: &State, score: Score) -> Option<Vec<f64>> {
+    // Runs of before had fewer scores, one of them under another name.
+    let before = match score {
+        Score::LogPx => "log_px",
+        Score::MaxP => "prob",
+        other => other.name(),
+    };
+    let found = [score.name(), before].iter().find_map(|name| state.tensors.get(&format!("{CALIBRATION}{name}")));
+    found.map(|(_, values)| values.iter().map(|&v| f64::from(v)).collect())
 }

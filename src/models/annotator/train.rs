@@ -1,14 +1,19 @@
 //! A training run: files in, run folder out.
 
+use super::familiarity::Familiarity;
 use super::features::Prepared;
 use super::inputs::Inputs;
+use super::method::Method;
 use super::options::{TrainOptions, TrainSummary};
+use super::record::Learnt;
+use super::trained::{Trained, fit_baseline, wide};
 use crate::data::batches::{Split, stratified_split};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::models::baselines::Baseline;
 use crate::models::ebm::{Cells, Trainer};
 use crate::models::run::{Manifest, Observer, RunFolder, Status, interrupt};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Longest stretch without a checkpoint.
@@ -45,6 +50,42 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     fn run(self, observer: &mut dyn Observer) -> Result<TrainSummary> {
+        match self.options.model {
+            Method::Network(_) => self.train_network(observer),
+            Method::Baseline(baseline) => self.fit_baseline(baseline, observer),
+        }
+    }
+
+    /// A fit takes seconds: an unfinished run starts again.
+    fn fit_baseline(self, baseline: Baseline, observer: &mut dyn Observer) -> Result<TrainSummary> {
+        let manifest = self.manifest()?;
+        let mut folder = if self.options.resume {
+            let (folder, _) = RunFolder::resume(&self.options.out)?;
+            self.fits(&folder, &manifest)?;
+            if folder.manifest().status == Status::Done {
+                observer.note("the run is finished already; nothing to do");
+                let metrics = folder.manifest().metrics.clone();
+                return Ok(self.summary(metrics));
+            }
+            folder
+        } else {
+            RunFolder::create(&self.options.out, self.options.overwrite, manifest)?
+        };
+        let started = Instant::now();
+        observer.begin(0, "fitting");
+        let cells = self.cells(&(0..self.inputs.reference.y.len()).collect::<Vec<_>>());
+        let classes = self.inputs.reference.classes.len();
+        let fitted = fit_baseline(baseline, &cells, classes, self.inputs.settings.split_seed);
+        observer.end();
+        interrupt::check("the run is unfinished; start it again with --resume")?;
+        let (trained, familiarity, held_out) = fitted?;
+        let (model, mut metrics) = self.model(&Learnt { trained, familiarity, held_out })?;
+        metrics["seconds"] = seconds(started);
+        folder.finish(&model, metrics.clone())?;
+        Ok(self.summary(metrics))
+    }
+
+    fn train_network(self, observer: &mut dyn Observer) -> Result<TrainSummary> {
         let settings = &self.inputs.settings;
         let classes = self.inputs.reference.classes.len();
         let mut trainer = Trainer::new(
@@ -78,7 +119,7 @@ impl Run<'_> {
         };
         let started = Instant::now();
         self.iterate(&mut trainer, &folder, observer)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let took = seconds(started);
         if let Some(t) = trainer.divergence().at {
             observer.warn(&format!(
                 "training diverged at iteration {t} ({}); {}",
@@ -91,11 +132,37 @@ impl Run<'_> {
             ));
         }
         let kept = trainer.restore_best()?;
-        let (model, mut metrics) = self.model(&trainer)?;
-        metrics["seconds"] = json!((seconds * 100.0).round() / 100.0);
-        metrics["best_epoch"] = json!(trainer.best().filter(|_| kept).map(|b| b.log.epoch));
+        let mut of_training = json!({
+            "divergence": trainer.divergence(),
+            "diverged": trainer.divergence().at.is_some(),
+            "iterations": trainer.iteration(),
+            "on_iterations": trainer.on_iterations(),
+            "seconds": took,
+            "best_epoch": trainer.best().filter(|_| kept).map(|b| b.log.epoch),
+        });
+        let buffer = match trainer.sampler() {
+            Some(sampler) => Some((sampler.buffer().slots().shape().to_vec(), sampler.buffer().slots().to_vec()?)),
+            None => None,
+        };
+        let (mut model, mut metrics) = self.model(&self.learnt(trainer)?)?;
+        if let Some((shape, slots)) = buffer {
+            model.set("buffer", &shape, slots);
+        }
+        if let (Some(all), Some(more)) = (metrics.as_object_mut(), of_training.as_object_mut()) {
+            all.append(more);
+        }
         folder.finish(&model, metrics.clone())?;
         Ok(self.summary(metrics))
+    }
+
+    /// The network and what is measured with it.
+    fn learnt(&self, trainer: Trainer) -> Result<Learnt> {
+        let classes = self.inputs.reference.classes.len();
+        let trained = Trained::Network(trainer.into_network());
+        let familiarity = Familiarity::fit(&wide(&self.cells(&self.split.train), classes))?;
+        let all = self.cells(&(0..self.inputs.reference.y.len()).collect::<Vec<_>>());
+        let held_out = trained.held_out(&all, &self.split, &familiarity, self.device)?;
+        Ok(Learnt { trained, familiarity, held_out })
     }
 
     /// All iterations that are left.
@@ -161,6 +228,11 @@ impl Run<'_> {
             features: w,
         }
     }
+}
+
+/// Seconds since then, to two digits.
+fn seconds(started: Instant) -> Value {
+    json!((started.elapsed().as_secs_f64() * 100.0).round() / 100.0)
 }
 
 pub(super) fn unwritable(e: serde_json::Error) -> Error {

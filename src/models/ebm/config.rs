@@ -193,6 +193,9 @@ pub enum Model {
 }
 
 impl Model {
+    /// All of them.
+    pub const ALL: [Model; 3] = [Model::Clams, Model::Jem, Model::Resnet];
+
     /// By its name on the command line.
     pub fn from_name(name: &str) -> Result<Model> {
         match name {

@@ -21,10 +21,11 @@ use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 /// Which epoch's parameters a run reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Select {
     /// The first with strictly highest validation accuracy (the paper).
+    #[default]
     Accuracy,
     /// The first with strictly lowest validation cross-entropy.
     Loss,
@@ -144,6 +145,11 @@ impl Trainer {
     /// The network as it stands.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The network alone.
+    pub fn into_network(self) -> Network {
+        self.network
     }
 
     /// The sampler, if the run has one.

@@ -1,0 +1,209 @@
+//! Networks and baselines behind one face: learn, answer, save, load.
+
+use super::familiarity::{Familiarity, Scores};
+use super::method::Method;
+use super::profile::Settings;
+use crate::analysis::metrics::calibration::{Binning, ece};
+use crate::data::batches::{Split, k_folds};
+use crate::device::Device;
+use crate::error::Result;
+use crate::models::baselines::{self, Classifier};
+use crate::models::ebm::base::Base;
+use crate::models::ebm::{Cells, Network, evaluate};
+use crate::models::run::State;
+use serde_json::{Value, json};
+
+const NETWORK: &str = "network.";
+/// Parts of the reference whose cells are judged by a baseline that was fitted to the others.
+const FOLDS: usize = 5;
+
+/// What a model says of each cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    /// Most probable class, the lowest index among equals.
+    pub label: Vec<u32>,
+    /// Its probability.
+    pub prob: Vec<f32>,
+    /// All class probabilities, `[n, classes]`.
+    pub probs: Vec<f32>,
+    /// Log density up to a constant, of models that have one.
+    pub log_px: Option<Vec<f32>>,
+}
+
+/// A trained model.
+pub(super) enum Trained {
+    Network(Network),
+    Baseline(Box<dyn Classifier>),
+}
+
+/// Reference cells that a model has not learnt from, and what it says of them.
+pub(super) struct HeldOut {
+    pub rows: Vec<usize>,
+    pub answers: Answers,
+    pub scores: Scores,
+}
+
+impl Trained {
+    /// The model of a model file.
+    pub fn load(
+        method: Method,
+        settings: &Settings,
+        state: &State,
+        width: usize,
+        classes: usize,
+        device: &Device,
+    ) -> Result<Trained> {
+        match method {
+            Method::Network(_) => {
+                let mut network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
+                let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
+                    .tensors
+                    .iter()
+                    .filter_map(|(name, (shape, values))| {
+                        Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone()))
+                    })
+                    .collect();
+                network.import(&named)?;
+                network.set_base(Base::import(&named, width, classes, device)?);
+                Ok(Trained::Network(network))
+            }
+            Method::Baseline(baseline) => Ok(Trained::Baseline(baseline.load(state, width, classes)?)),
+        }
+    }
+
+    /// Adds it to what a model file holds.
+    pub fn save(&self, state: &mut State) -> Result<()> {
+        match self {
+            Trained::Network(network) => {
+                for (name, shape, values) in network.export()? {
+                    state.set(format!("{NETWORK}{name}"), &shape, values);
+                }
+            }
+            Trained::Baseline(classifier) => classifier.save(state),
+        }
+        Ok(())
+    }
+
+    /// What it says of cells `[n, width]`.
+    pub fn answers(&self, x: &[f32], device: &Device) -> Result<Answers> {
+        match self {
+            Trained::Network(network) => {
+                let r = evaluate::readings(&evaluate::logits(network, x, device)?);
+                Ok(Answers { label: r.label, prob: r.prob, probs: r.probs, log_px: Some(r.log_px) })
+            }
+            Trained::Baseline(classifier) => Answers::of(classifier.as_ref(), x),
+        }
+    }
+
+    /// Coordinates of cells for plots: a network's last hidden layer, else the features themselves.
+    pub fn embedding(&self, x: &[f32], device: &Device) -> Result<Vec<f32>> {
+        match self {
+            Trained::Network(network) => evaluate::embedding(network, x, device),
+            Trained::Baseline(_) => Ok(x.to_vec()),
+        }
+    }
+
+    /// The cells of a network's validation and test parts, judged by it and by what `familiarity` has
+    /// learnt from its training part.
+    pub fn held_out(
+        &self,
+        cells: &Cells,
+        split: &Split,
+        familiarity: &Familiarity,
+        device: &Device,
+    ) -> Result<HeldOut> {
+        let rows = [split.valid.as_slice(), &split.test].concat();
+        let x = select(cells, &rows).x;
+        let answers = self.answers(&x, device)?;
+        let scores = familiarity.scores(&x, &answers)?;
+        Ok(HeldOut { rows, answers, scores })
+    }
+}
+
+/// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
+pub(super) fn fit_baseline(
+    baseline: baselines::Baseline,
+    cells: &Cells,
+    classes: usize,
+    seed: u64,
+) -> Result<(Trained, Familiarity, HeldOut)> {
+    let all = wide(cells, classes);
+    let n = cells.len();
+    let mut held_out = HeldOut {
+        rows: (0..n).collect(),
+        answers: Answers { label: vec![0; n], prob: vec![0.0; n], probs: vec![0.0; n * classes], log_px: None },
+        scores: Scores::default(),
+    };
+    for fold in k_folds(&cells.y, FOLDS.min(n), seed)? {
+        let rest: Vec<usize> = (0..n).filter(|row| fold.binary_search(row).is_err()).collect();
+        let rest = all.select(&rest);
+        let x = select(cells, &fold).x;
+        let answers = Answers::of(baseline.fit(&rest)?.as_ref(), &x)?;
+        let scores = Familiarity::fit(&rest)?.scores(&x, &answers)?;
+        held_out.scores.place(&scores, &fold, n);
+        held_out.answers.place(&answers, &fold, classes);
+    }
+    Ok((Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?, held_out))
+}
+
+/// Cells as baselines see them.
+pub(super) fn wide(cells: &Cells, classes: usize) -> baselines::Cells {
+    baselines::Cells {
+        x: cells.x.iter().map(|&v| f64::from(v)).collect(),
+        width: cells.features,
+        y: cells.y.clone(),
+        classes,
+    }
+}
+
+fn select(cells: &Cells, rows: &[usize]) -> Cells {
+    let w = cells.features;
+    Cells {
+        x: rows.iter().flat_map(|&r| cells.x[r * w..(r + 1) * w].iter().copied()).collect(),
+        y: rows.iter().map(|&r| cells.y[r]).collect(),
+        features: w,
+    }
+}
+
+impl Answers {
+    fn of(classifier: &dyn Classifier, x: &[f32]) -> Result<Answers> {
+        let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+        let said = classifier.predict(&x)?;
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let mut answers = Answers { probs: narrow(&said.probs), ..Answers::default() };
+        for row in answers.probs.chunks_exact(said.classes) {
+            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            answers.label.push(row.iter().position(|&p| p == most).unwrap_or(0) as u32);
+            answers.prob.push(most);
+        }
+        answers.log_px = said.log_px.as_deref().map(narrow);
+        Ok(answers)
+    }
+
+    /// Puts what was said of some cells at their rows.
+    fn place(&mut self, part: &Answers, rows: &[usize], classes: usize) {
+        for (i, &row) in rows.iter().enumerate() {
+            (self.label[row], self.prob[row]) = (part.label[i], part.prob[i]);
+            self.probs[row * classes..(row + 1) * classes].copy_from_slice(&part.probs[i * classes..(i + 1) * classes]);
+        }
+    }
+
+    /// Accuracy, cross-entropy and ECE of the answers at `at` against their labels; null for none.
+    pub fn figures(&self, at: &[usize], y: &[u32]) -> Value {
+        if at.is_empty() {
+            return Value::Null;
+        }
+        let n = at.len() as f64;
+        let classes = self.probs.len() / self.label.len().max(1);
+        let right: Vec<bool> = at.iter().zip(y).map(|(&i, &y)| self.label[i] == y).collect();
+        let of_label =
+            |(&i, &y): (&usize, &u32)| f64::from(self.probs[i * classes + y as usize].max(f32::MIN_POSITIVE));
+        let cross_entropy = at.iter().zip(y).map(|pair| -of_label(pair).ln()).sum::<f64>() / n;
+        let confidence: Vec<f64> = at.iter().map(|&i| f64::from(self.prob[i])).collect();
+        json!({
+            "accuracy": right.iter().filter(|&&b| b).count() as f64 / n,
+            "cross_entropy": cross_entropy,
+            "ece": ece(&confidence, &right, 20, Binning::WidthFloor).unwrap_or(f64::NAN),
+        })
+    }
+}
