@@ -1,5 +1,5 @@
 //! What is computed about cells outside the networks: linear reductions ([`pca`]), neighbours
-//! ([`neighbors`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
+//! ([`neighbors`]), planes to look at ([`mod@tsne`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
 //! [`discriminant`] analysis, a whole file from counts to components ([`mod@preprocess`]), figures of merit ([`metrics`], [`mod@lisi`], [`evaluation`]) and
 //! calibrated p-values ([`conformal`]).
 //!
@@ -20,3 +20,4 @@ pub mod neighbors;
 pub mod pca;
 pub mod preprocess;
 pub mod ridge;
+pub mod tsne;

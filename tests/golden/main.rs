@@ -6,6 +6,7 @@
 
 mod chi2;
 mod distributions;
+mod embed;
 mod embedding_inputs;
 mod harmony;
 mod metrics;

@@ -10,6 +10,7 @@
 //! | [`silhouette`] | silhouette and its batch versions, Davies-Bouldin, Calinski-Harabasz |
 //! | [`mixing`] | kBET, graph connectivity, entropy of batch mixing, principal component regression |
 //! | [`correlation`] | Pearson, Spearman, Kendall, R2, mean squared and absolute error |
+//! | [`faithfulness`] | trustworthiness of a plane, share of neighbours that it keeps |
 //! | [`special`] | incomplete gamma function, chi-square tail, normal distribution function |
 //!
 //! Labels are codes (`u32`, any values). Matrices are row-major, cells by dimensions. Nothing here
@@ -22,6 +23,7 @@ pub mod agreement;
 pub mod calibration;
 pub mod classification;
 pub mod correlation;
+pub mod faithfulness;
 pub mod heatmap;
 pub mod labels;
 pub mod mixing;
@@ -32,6 +34,7 @@ pub mod special;
 pub use agreement::ClusterAgreement;
 pub use calibration::{Binning, Reliability};
 pub use classification::Confusion;
+pub use faithfulness::Faithfulness;
 pub use heatmap::Heatmap;
 pub use ranking::{Ranking, auroc, average_precision};
 pub use special::{chi2_sf, ndtr};
