@@ -29,6 +29,17 @@ pub enum Features {
     Genes,
 }
 
+/// How much each gene counts in the components.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneScale {
+    /// All alike: log values divided by their standard deviation.
+    #[default]
+    Zscore,
+    /// By their variance: log values as they are.
+    Variance,
+}
+
 /// How features are brought to the network's scale, from the reference's training cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,7 +72,10 @@ pub struct FeatureConfig {
     pub n_hvg: usize,
     /// Principal components.
     pub n_pcs: usize,
-    /// Z-scores of genes are clipped at plus and minus this.
+    /// How much each gene counts in them.
+    #[serde(default)]
+    pub gene_scale: GeneScale,
+    /// Scaled values of genes are clipped at plus and minus this.
     pub scale_clip: f32,
     /// What the network sees.
     pub features: Features,
@@ -82,6 +96,7 @@ impl Default for FeatureConfig {
         FeatureConfig {
             n_hvg: 5000,
             n_pcs: 50,
+            gene_scale: GeneScale::Zscore,
             scale_clip: 10.0,
             features: Features::Pcs,
             class_scores: false,
@@ -251,14 +266,17 @@ pub fn fit(
     }
     let empty_query: Vec<bool> = sums[n_ref..].iter().map(|&s| s == 0.0).collect();
     report.empty_query_cells = empty_query.iter().filter(|&&e| e).count();
-    // 4. Median total of the kept genes (the first scaling cancels), logarithm, z-score. Empty query
+    // 4. Median total of the kept genes (the first scaling cancels), logarithm, gene scale. Empty query
     // cells stay out of what is learnt.
     let used: Vec<usize> = (0..n_ref + n_query).filter(|&row| row < n_ref || !empty_query[row - n_ref]).collect();
     let all = all.select_rows(&used);
     let (mut all, target) = normalize_total(&all, Target::Median)?;
     let expression = mean_expression(&all, n_ref);
     log1p(&mut all);
-    let scaling = Scaling::fit(&all);
+    let mut scaling = Scaling::fit(&all);
+    if config.gene_scale == GeneScale::Variance {
+        scaling.std.fill(1.0);
+    }
     let z = scaling.apply(&all, ScaleParams { zero_center: true, max_value: Some(config.scale_clip) })?;
     // 5. Principal components.
     let z = DenseRows { values: z.values(), n_cols: z.n_cols() };

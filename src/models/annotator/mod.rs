@@ -27,7 +27,7 @@ mod verdicts;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
 pub use familiarity::Score;
-pub use features::{FeatureConfig, FeatureScale, Features};
+pub use features::{FeatureConfig, FeatureScale, Features, GeneScale};
 pub use method::Method;
 pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};

@@ -5,7 +5,7 @@
 //! learn anything; [`Profile::Small`] is a small regularised network that is trained for a fixed
 //! number of steps.
 
-use super::features::{FeatureConfig, FeatureScale};
+use super::features::{FeatureConfig, FeatureScale, GeneScale};
 use super::method::Method;
 use crate::analysis::harmony::{HarmonyConfig, Lambda};
 use crate::error::{Error, Result};
@@ -110,8 +110,14 @@ impl Profile {
 fn features_of(baseline: Baseline) -> FeatureConfig {
     let corrected = FeatureConfig { feature_scale: FeatureScale::Global, ..FeatureConfig::default() };
     match baseline {
-        Baseline::Lda | Baseline::Knn => corrected,
-        Baseline::Logreg => FeatureConfig { n_pcs: 500, harmony: None, feature_scale: FeatureScale::None, ..corrected },
+        Baseline::Lda | Baseline::Knn => FeatureConfig { gene_scale: GeneScale::Variance, ..corrected },
+        Baseline::Logreg => FeatureConfig {
+            n_pcs: 500,
+            gene_scale: GeneScale::Variance,
+            harmony: None,
+            feature_scale: FeatureScale::None,
+            ..corrected
+        },
     }
 }
 
@@ -137,6 +143,10 @@ const EPOCHS: usize = 20;
 ///   not measured apart), AUROC of log p(x) 0.824 to 0.827. More components as such (100, 200) did worse;
 /// - the network models the difference to a Gaussian mixture ([`crate::models::ebm::base`]), p(y|x) is
 ///   as it was: AUROC of log p(x) 0.66 to 0.75 on the thirty, classifier alone;
+/// - genes count by the variance of their log values: z-scores blow up what differs between laboratories
+///   and little else. Mean of 38 tasks with one more type left out each, classifier alone: accuracy 0.906
+///   to 0.939 (0.84 to 0.97 between two studies of pancreas, 0.935 to 0.920 between two chemistries of
+///   one laboratory), AUROC of log p(x) 0.74 to 0.79;
 /// - one scale for all components: z-scores blow the noise components up to the size of the signal;
 /// - noise on real cells, 0.6 of the features' standard deviation: it does most against learning by
 ///   heart (mean accuracy 0.88 without, 0.91 with it; wider nets, dropout and weight decay add nothing);
@@ -146,6 +156,7 @@ const EPOCHS: usize = 20;
 ///   anneals to the modes. Alpha is below twice the variance of the input noise, which keeps steps on
 ///   the mixture stable.
 fn small(mut s: Settings, n_train: usize) -> Settings {
+    s.features.gene_scale = GeneScale::Variance;
     s.features.feature_scale = FeatureScale::Global;
     s.features.class_scores = true;
     s.features.harmony = Some(HarmonyConfig { lambda: Lambda::Estimated { alpha: 1.0 }, ..HarmonyConfig::default() });
