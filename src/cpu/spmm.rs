@@ -11,7 +11,7 @@ use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::spmm::*;
 use crate::kernel::{Kernel, params};
 use crate::reference::{floats, floats_mut};
-use cut::{Cut, Run, Runs, SIDE};
+use cut::{Cut, Run, Runs, SIDE, UNIT};
 use std::ops::Range;
 
 /// The family's entries.
@@ -199,13 +199,13 @@ unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job
                     }
                     for block in job.blocks.clone() {
                         let runs = a.runs(block, chunk);
-                        let to = Target {
-                            sums: job.sums.wrapping_add(col * job.rows),
-                            out: job.out.wrapping_add(col),
-                            step: job.n,
-                            first: chunk == 0,
-                            last: chunk + 1 >= a.chunks(),
-                        };
+                        // Row 0 of the tile's columns.
+                        let (sums, out) = (job.sums.wrapping_add(col * job.rows), job.out.wrapping_add(col));
+                        let last = chunk + 1 >= a.chunks();
+                        let (old, old_step) =
+                            if chunk == 0 { (NOTHING.0.as_ptr(), 0) } else { (sums.cast_const(), WIDTH) };
+                        let (new, new_step) = if last { (out, job.n) } else { (sums, WIDTH) };
+                        let to = Target { old, old_step, new, new_step, last };
                         if width < WIDTH {
                             if width > WIDTH / 2 {
                                 narrow::<V, T>(runs, panel, width, to);
@@ -227,23 +227,35 @@ unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job
     }
 }
 
-/// Where a tile's sums lie: the incomplete ones, and column 0 of row 0 of the output and the distance
-/// of its rows. The `first` totals are not added to anything, the `last` ones complete the sums.
+/// What a row's first total is added to: any sum with -0 is the other summand.
+static NOTHING: Row = Row([-0.0; WIDTH]);
+
+/// A row of a tile.
+#[repr(align(64))]
+struct Row([f32; WIDTH]);
+
+/// Where the sums that a chunk's totals are added to are, and where the results go: row 0 and the
+/// distance of rows. The `last` ones complete the sums.
 #[derive(Clone, Copy)]
 struct Target {
-    sums: *mut f32,
-    out: *mut f32,
-    step: usize,
-    first: bool,
+    old: *const f32,
+    old_step: usize,
+    new: *mut f32,
+    new_step: usize,
     last: bool,
 }
 
 impl Target {
-    /// Where a row's sums are, and where they go.
+    /// Where a row's sums are.
     #[inline(always)]
-    fn row(&self, row: u32) -> (*mut f32, *mut f32) {
-        let sums = self.sums.wrapping_add(row as usize * WIDTH);
-        (sums, if self.last { self.out.wrapping_add(row as usize * self.step) } else { sums })
+    fn old(&self, row: u32) -> *const f32 {
+        self.old.wrapping_add(row as usize * self.old_step)
+    }
+
+    /// Where they go.
+    #[inline(always)]
+    fn new(&self, row: u32) -> *mut f32 {
+        self.new.wrapping_add(row as usize * self.new_step)
     }
 }
 
@@ -268,8 +280,8 @@ impl Ahead {
     }
 }
 
-/// Adds the runs' sums to whole tiles. `tile` points to the chunk's first row; if `ZEROS`, one of
-/// zeros follows its last.
+/// Adds the runs' sums to whole tiles. `tile` points to the chunk's first row; if `ZEROS`, its rows are
+/// `WIDTH` apart and one of zeros follows the last.
 ///
 /// # Safety
 /// The runs' rows lie in the tile and in the output.
@@ -288,26 +300,28 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize, const ZEROS: bool>(
             // Rows come in no order; those not written before come into the cache ahead of time.
             if let Some(four) = fours.get(i + 3).filter(|_| to.last) {
                 for run in four {
-                    let row = to.row(run.row).1;
+                    let row = to.new(run.row);
                     V::prefetch(row);
                     V::prefetch(row.wrapping_add(LINE));
                 }
             }
             ahead.go_on::<V>();
-            let filled = ZEROS && Runs::are_filled(four);
-            for group in four.as_chunks::<G>().0 {
-                let chains = match filled {
-                    true => filled_chains::<V, T, G>(runs, group, tile, step),
-                    false => chains::<V, T, G>(runs, group, tile, step),
-                };
-                for (run, chain) in group.iter().zip(&chains) {
-                    add::<V, T>(chain, run, to);
+            if ZEROS && Runs::take_turns(four) {
+                for (g, group) in four.as_chunks::<G>().0.iter().enumerate() {
+                    let chains = chains_in_turns::<V, T, G>(runs, four, g * G, tile);
+                    for (run, chain) in group.iter().zip(&chains) {
+                        add::<V, T>(chain, run, to);
+                    }
+                }
+            } else {
+                let distance = if Runs::take_turns(four) { SIDE } else { 1 };
+                for run in four {
+                    add::<V, T>(&chain::<V, T>(runs, run, distance, tile, step), run, to);
                 }
             }
         }
         for run in rest {
-            let [chain] = chains::<V, T, 1>(runs, &[*run], tile, step);
-            add::<V, T>(&chain, run, to);
+            add::<V, T>(&chain::<V, T>(runs, run, 1, tile, step), run, to);
         }
     }
 }
@@ -320,10 +334,9 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize, const ZEROS: bool>(
 unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
     // SAFETY: the caller's.
     unsafe {
-        let (old, new) = to.row(run.row);
+        let (old, new) = (to.old(run.row), to.new(run.row));
         for (t, &y) in chain.iter().enumerate() {
-            let sum = if to.first { y } else { V::load(old.add(t * V::LEN)).add(y) };
-            sum.store(new.add(t * V::LEN));
+            V::load(old.add(t * V::LEN)).add(y).store(new.add(t * V::LEN));
         }
     }
 }
@@ -334,94 +347,91 @@ unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
 /// As `whole`; all of the tile is in the scratch.
 #[inline(always)]
 unsafe fn narrow<V: Lanes, const T: usize>(runs: Runs, tile: *const f32, cols: usize, to: Target) {
-    for run in runs.runs {
+    let (fours, _) = runs.runs.as_chunks::<SIDE>();
+    for (i, run) in runs.runs.iter().enumerate() {
+        let distance = if fours.get(i / SIDE).is_some_and(Runs::take_turns) { SIDE } else { 1 };
         let mut sums = [0.0f32; WIDTH];
         // SAFETY: the caller's.
         unsafe {
-            let [chain] = chains::<V, T, 1>(runs, &[*run], tile, WIDTH as isize);
+            let chain = chain::<V, T>(runs, run, distance, tile, WIDTH as isize);
             for (t, y) in chain.iter().enumerate() {
                 y.store(sums.as_mut_ptr().add(t * V::LEN));
             }
-            let (old, new) = to.row(run.row);
+            let (old, new) = (to.old(run.row), to.new(run.row));
             for (j, &y) in sums[..cols].iter().enumerate() {
-                *new.add(j) = if to.first { y } else { *old.add(j) + y };
+                *new.add(j) = *old.add(j) + y;
             }
         }
     }
 }
 
-/// The sums of `G` runs' entries times their rows of the tile, each as one chain. The chains take
-/// turns, which hides the latency of the additions; ordered runs are of nearly the same length.
+/// The sum of a run's entries, `distance` apart, times their rows of the tile, as one chain.
 ///
 /// # Safety
 /// The rows lie in the tile.
 #[inline(always)]
-unsafe fn chains<V: Lanes, const T: usize, const G: usize>(
+unsafe fn chain<V: Lanes, const T: usize>(
     runs: Runs,
-    group: &[Run; G],
+    run: &Run,
+    distance: usize,
     tile: *const f32,
     step: isize,
+) -> [V; T] {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut chain = [V::splat(0.0); T];
+        let (indices, values) = (runs.indices.add(run.begin as usize), runs.values.add(run.begin as usize));
+        for e in 0..run.count as usize {
+            let row = tile.wrapping_offset((*indices.add(e * distance) / UNIT) as isize * step);
+            step_of::<V, T>(*values.add(e * distance), row, &mut chain);
+        }
+        chain
+    }
+}
+
+/// [`chain`] of `G` of [`SIDE`] runs in turns, from run `first` on. The chains take turns, too, which
+/// hides the latency of the additions, and all end at once.
+///
+/// # Safety
+/// As `chain`; the runs' entries lie in turns, and the tile has its row of zeros.
+#[inline(always)]
+unsafe fn chains_in_turns<V: Lanes, const T: usize, const G: usize>(
+    runs: Runs,
+    four: &[Run; SIDE],
+    first: usize,
+    tile: *const f32,
 ) -> [[V; T]; G] {
     // SAFETY: the caller's.
     unsafe {
         let mut chains = [[V::splat(0.0); T]; G];
-        let mut common = group[0].count;
-        for run in &group[1..] {
-            common = common.min(run.count);
-        }
-        for e in 0..common {
-            for (run, chain) in group.iter().zip(&mut chains) {
-                step_of::<V, T>(runs, (run.begin + e) as usize, tile, step, chain);
+        let begin = four[0].begin as usize;
+        let (mut indices, mut values) = (runs.indices.add(begin).cast::<u64>(), runs.values.add(begin + first));
+        for _ in 0..four[SIDE - 1].count {
+            let rows = u64::from_le(indices.read_unaligned()) >> (16 * first);
+            for (g, chain) in chains.iter_mut().enumerate() {
+                let row = tile.wrapping_byte_add(8 * (rows >> (16 * g) & 0xffff) as usize);
+                step_of::<V, T>(*values.add(g), row, chain);
             }
-        }
-        for (run, chain) in group.iter().zip(&mut chains) {
-            for e in common..run.count {
-                step_of::<V, T>(runs, (run.begin + e) as usize, tile, step, chain);
-            }
+            (indices, values) = (indices.add(1), values.add(SIDE));
         }
         chains
     }
 }
 
-/// [`chains`] of runs filled up to the length of the last one: all of them end at once.
+/// One entry of a chain: a value times a row of the tile.
 ///
 /// # Safety
-/// As `chains`.
+/// As `chain`.
 #[inline(always)]
-unsafe fn filled_chains<V: Lanes, const T: usize, const G: usize>(
-    runs: Runs,
-    group: &[Run; G],
-    tile: *const f32,
-    step: isize,
-) -> [[V; T]; G] {
+unsafe fn step_of<V: Lanes, const T: usize>(value: f32, row: *const f32, chain: &mut [V; T]) {
     // SAFETY: the caller's.
     unsafe {
-        let mut chains = [[V::splat(0.0); T]; G];
-        let begins: [usize; G] = group.map(|run| run.begin as usize);
-        for e in (0..Runs::filled(group) as usize).step_by(2) {
-            for (begin, chain) in begins.iter().zip(&mut chains) {
-                step_of::<V, T>(runs, begin + e, tile, step, chain);
-            }
-            for (begin, chain) in begins.iter().zip(&mut chains) {
-                step_of::<V, T>(runs, begin + e + 1, tile, step, chain);
-            }
-        }
-        chains
-    }
-}
-
-/// One entry of a chain.
-///
-/// # Safety
-/// As `chains`.
-#[inline(always)]
-unsafe fn step_of<V: Lanes, const T: usize>(runs: Runs, e: usize, tile: *const f32, step: isize, chain: &mut [V; T]) {
-    // SAFETY: the caller's.
-    unsafe {
-        let x = V::splat(*runs.values.add(e));
-        let b = tile.wrapping_offset(*runs.indices.add(e) as isize * step);
+        let x = V::splat(value);
         for (t, y) in chain.iter_mut().enumerate() {
-            *y = x.fma(V::load(b.add(t * V::LEN)), *y);
+            *y = x.fma(V::load(row.add(t * V::LEN)), *y);
         }
     }
 }
+
+// A copied index leads to its row without a multiplication.
+const _: () = assert!(UNIT as usize * 8 == WIDTH * size_of::<f32>());

@@ -1,6 +1,7 @@
 //! A sparse matrix cut at the chunk borders of its columns.
 
 use crate::cpu::gemm::Shared;
+use crate::cpu::simd::{Level, level};
 use crate::kernel::gemm::K_CHUNK;
 use crate::simd_fn;
 use bytemuck::{Pod, Zeroable};
@@ -11,13 +12,13 @@ const BLOCK: usize = 512;
 /// Runs are ordered by length up to this one, more than a chunk has columns.
 const LENGTHS: usize = K_CHUNK + 2;
 
-/// Runs whose entries lie side by side, those of the shorter ones filled up.
+/// Runs of which the entries lie in turns, those of the shorter ones filled up.
 pub const SIDE: usize = 4;
+/// What a column counts in a copied index: the distance of a tile's rows, in units of eight bytes.
+pub const UNIT: u16 = 16;
 /// What fills up: its sum with any chain is that chain, as `-0 * 0 = -0` and `s + -0 = s` for every
 /// s. The row after a chunk's last one, which holds zeros, goes with it.
-const FILL: (u32, f32) = (K_CHUNK as u32, -0.0);
-/// Entries copied at a time.
-const COPIED: usize = 16;
+const FILL: (u16, f32) = (K_CHUNK as u16 * UNIT, -0.0);
 
 /// The entries of a row in one chunk.
 #[repr(C)]
@@ -32,6 +33,8 @@ pub struct Run {
 /// The matrix as runs, chunk by chunk, each with a copy of its entries behind those of the run
 /// before it. Within a block of rows and a chunk runs are ordered by length: then the processor
 /// foresees where the loop over entries ends. The order of rows does not matter to their sums.
+///
+/// Entries of [`SIDE`] runs lie in turns, so that one load fetches an index for each.
 pub struct Cut<'a> {
     indptr: &'a [u32],
     indices: &'a [u32],
@@ -40,31 +43,26 @@ pub struct Cut<'a> {
     block: usize,
     chunks: usize,
     runs: Shared<Run>,
-    copied_indices: Shared<u32>,
+    copied_indices: Shared<u16>,
     copied_values: Shared<f32>,
 }
 
 /// The runs of a block's rows in a chunk, and the block's entries, indices counted from the chunk's
-/// first column.
+/// first column in units of [`UNIT`].
 #[derive(Clone, Copy)]
 pub struct Runs<'a> {
     pub runs: &'a [Run],
-    pub indices: *const u32,
+    pub indices: *const u16,
     pub values: *const f32,
 }
 
 impl Runs<'_> {
-    /// Whether there are equally many entries for each of [`SIDE`] runs.
+    /// Whether the entries of [`SIDE`] runs lie in turns, as many of each as the last one has; if not,
+    /// those of a run lie side by side.
     #[inline(always)]
-    pub fn are_filled(four: &[Run; SIDE]) -> bool {
+    pub fn take_turns(four: &[Run; SIDE]) -> bool {
         // More than that are in no order.
         four[SIDE - 1].count <= K_CHUNK as u32
-    }
-
-    /// How many are there for each, then: an even number.
-    #[inline(always)]
-    pub fn filled(four: &[Run]) -> u32 {
-        four.last().map_or(0, |run| run.count.next_multiple_of(2))
     }
 }
 
@@ -82,8 +80,7 @@ impl<'a> Cut<'a> {
         let (rows, chunks) = (indptr.len() - 1, k.div_ceil(K_CHUNK));
         let block = Self::block(rows, threads);
         let (runs, entries) = scratch.split_at_mut(3 * rows * chunks.max(1));
-        let half = entries.len() / 2;
-        let (copied_indices, copied_values) = entries.split_at_mut(half);
+        let (copied_values, copied_indices) = entries.split_at_mut(entries.len() / 3 * 2);
         Cut {
             indptr,
             indices,
@@ -100,14 +97,14 @@ impl<'a> Cut<'a> {
     /// Words of scratch for so many rows with so many entries.
     pub fn scratch(rows: usize, entries: usize, k: usize, threads: usize) -> usize {
         let (blocks, chunks) = (rows.div_ceil(Self::block(rows, threads)), k.div_ceil(K_CHUNK).max(1));
-        3 * rows * chunks + 2 * (entries + blocks * Self::filling(chunks))
+        3 * rows * chunks + 3 * (entries + blocks * Self::filling(chunks)).div_ceil(2)
     }
 
     /// Entries of a block that may be added to its own.
     fn filling(chunks: usize) -> usize {
-        // Runs being ordered, what the fours of a chunk lack adds up to four times the longest, and
-        // one more each makes an even number; a copy may go on past the last one.
-        chunks * (SIDE * K_CHUNK + BLOCK) + COPIED
+        // Runs being ordered, what the fours of a chunk lack adds up to four times the longest; a copy
+        // may go on past the last one.
+        chunks * SIDE * K_CHUNK + COPIED
     }
 
     fn block(rows: usize, threads: usize) -> usize {
@@ -145,7 +142,7 @@ impl<'a> Cut<'a> {
         let mut next = 0;
         for (chunk, runs) in runs.chunks_mut(rows.len()).enumerate() {
             order(&starts, self.chunks, chunk, rows.start, runs);
-            next = copy(self.indices, self.values, chunk * K_CHUNK, runs, next, indices, values);
+            next = copy(self.indices, self.values, (chunk * K_CHUNK) as u32, runs, next, indices, values);
         }
     }
 
@@ -200,73 +197,68 @@ pub fn find_starts(indptr: &[u32], indices: &[u32], k: usize, starts: &mut [u32]
     let fine = found == allowed && (entries.is_empty() || (largest as usize) < k);
     assert!(fine, "spmm: column indices of a row must ascend and be below {k}");
     assert_eq!(starts.len(), rows * (chunks + 1), "a start for each chunk of each row, and an end");
-    let mut changes = Vec::new();
-    if chunks > 1 {
-        find_changes(entries, &mut changes);
-    }
-    // Past the end, so that there is always another.
-    changes.push(u32::MAX);
-    let mut changes = &changes[..];
     for (starts, ends) in starts.chunks_mut(chunks + 1).zip(indptr.windows(2)) {
-        let mut chunk = 0;
-        // A row begins in its first entry's chunk, also where the row before it ended there.
-        if ends[0] < ends[1] {
-            let first = indices[ends[0] as usize] as usize / K_CHUNK;
-            starts[..=first].fill(ends[0]);
-            chunk = first + 1;
-            let past = |at: u32| at.saturating_add(begin as u32);
-            while past(changes[0]) <= ends[0] {
-                changes = &changes[1..];
+        let [first, end] = [ends[0], ends[1]];
+        starts[0] = first;
+        if chunks < 2 {
+            starts[chunks] = end;
+            continue;
+        }
+        let mut chunk = 1;
+        let mut start = |at: u32, next: usize| {
+            // Seldom more than one.
+            while chunk <= next {
+                starts[chunk] = at;
+                chunk += 1;
             }
-            while past(changes[0]) < ends[1] {
-                let at = past(changes[0]);
-                let next = indices[at as usize] as usize / K_CHUNK;
-                // Seldom more than one.
-                while chunk <= next {
-                    starts[chunk] = at;
-                    chunk += 1;
-                }
-                changes = &changes[1..];
+        };
+        if first < end {
+            start(first, indices[first as usize] as usize / K_CHUNK);
+        }
+        for from in (first + 1..end).step_by(WINDOW) {
+            let count = WINDOW.min((end - from) as usize);
+            let mut changes = changes(&indices[from as usize - 1..], count);
+            while changes != 0 {
+                let at = from + changes.trailing_zeros();
+                start(at, indices[at as usize] as usize / K_CHUNK);
+                changes &= changes - 1;
             }
         }
-        starts[chunk..].fill(ends[1]);
+        start(end, chunks);
     }
 }
 
-simd_fn! {
-    /// The entries that are in another chunk than the one before.
-    fn find_changes(indices: &[u32], changes: &mut Vec<u32>) {
-        const LANES: usize = 16;
-        let pairs = indices.len().saturating_sub(1);
-        let mut found = 0;
-        for from in (0..pairs).step_by(LANES) {
-            if changes.len() < found + LANES + 2 {
-                changes.resize(2 * (found + LANES + 2), 0);
-            }
-            let mut bits = 0u32;
-            if let (Some(before), Some(after)) = (indices.get(from..from + LANES), indices.get(from + 1..from + 1 + LANES)) {
-                for l in 0..LANES {
-                    bits |= u32::from((before[l] ^ after[l]) >= K_CHUNK as u32) << l;
-                }
-            } else {
-                for l in 0..pairs - from {
-                    bits |= u32::from((indices[from + l] ^ indices[from + l + 1]) >= K_CHUNK as u32) << l;
-                }
-            }
-            // Without asking whether there are any, up to two.
-            for _ in 0..2 {
-                changes[found] = (from + 1) as u32 + bits.trailing_zeros();
-                found += usize::from(bits != 0);
-                bits &= bits.wrapping_sub(1);
-            }
-            while bits != 0 {
-                changes[found] = (from + 1) as u32 + bits.trailing_zeros();
-                found += 1;
-                bits &= bits - 1;
-            }
-        }
-        changes.truncate(found);
+/// Entries that are looked at together, a bit for each.
+const WINDOW: usize = 64;
+
+/// Which of `count` entries are in another chunk than the one before, beginning with the second one.
+#[inline(always)]
+fn changes(indices: &[u32], count: usize) -> u64 {
+    let wanted = u64::MAX >> (WINDOW - count);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(window) = indices.first_chunk::<{ WINDOW + 1 }>()
+        && level() >= Level::V4
+    {
+        // SAFETY: the processor has these instructions, `level` has just said so.
+        return unsafe { changes_of_window(window) } & wanted;
     }
+    let pairs = indices.iter().zip(&indices[1..]).take(count);
+    pairs.enumerate().fold(0, |bits, (i, (before, index))| bits | u64::from((before ^ index) >= K_CHUNK as u32) << i)
+        & wanted
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn changes_of_window(indices: &[u32; WINDOW + 1]) -> u64 {
+    use std::arch::x86_64::*;
+    let mut bits = 0;
+    for at in (0..WINDOW).step_by(16) {
+        // SAFETY: so many indices exist.
+        let [before, index] = [0, 1].map(|i| unsafe { _mm512_loadu_epi32(indices.as_ptr().add(at + i).cast()) });
+        let differs = _mm512_cmpge_epu32_mask(_mm512_xor_epi32(before, index), _mm512_set1_epi32(K_CHUNK as i32));
+        bits |= u64::from(differs) << at;
+    }
+    bits
 }
 
 simd_fn! {
@@ -309,93 +301,154 @@ fn order(starts: &[u32], chunks: usize, chunk: usize, first: usize, runs: &mut [
     }
 }
 
+/// Entries of [`SIDE`] runs that are copied at a time.
+const COPIED: usize = SIDE * SIDE;
+
 simd_fn! {
     /// Copies the entries of ordered runs of a chunk, which begins at column `from`, to place `next` and
     /// on, and makes the runs say so. Returns where the next one goes.
     fn copy(
         indices: &[u32],
         values: &[f32],
-        from: usize,
+        from: u32,
         runs: &mut [Run],
         next: usize,
-        to_indices: &mut [u32],
+        to_indices: &mut [u16],
         to_values: &mut [f32],
     ) -> usize {
         let mut next = next;
         let (fours, rest) = runs.as_chunks_mut::<SIDE>();
         for four in fours {
-            let filled = Runs::are_filled(four);
-            let longest = Runs::filled(four);
-            for run in four {
-                let length = if filled { longest } else { run.count } as usize;
-                copy_run(indices, values, from as u32, run, length, next, to_indices, to_values);
-                next += length;
+            if Runs::take_turns(four) {
+                let length = four[SIDE - 1].count as usize;
+                copy_in_turns(indices, values, from, four, &mut to_indices[next..], &mut to_values[next..]);
+                for (r, run) in four.iter_mut().enumerate() {
+                    run.begin = (next + r) as u32;
+                }
+                next += SIDE * length;
+            } else {
+                next = copy_in_line(indices, values, from, four, next, to_indices, to_values);
             }
         }
-        for run in rest {
-            let length = run.count as usize;
-            copy_run(indices, values, from as u32, run, length, next, to_indices, to_values);
-            next += length;
-        }
-        next
+        copy_in_line(indices, values, from, rest, next, to_indices, to_values)
     }
 }
 
+/// The entries of each run side by side.
 #[inline(always)]
-fn copy_vector(
-    indices: &[u32; COPIED],
-    values: &[f32; COPIED],
-    from: u32,
-    to_indices: &mut [u32; COPIED],
-    to_values: &mut [f32; COPIED],
-) {
-    for l in 0..COPIED {
-        to_indices[l] = indices[l].wrapping_sub(from);
-    }
-    *to_values = *values;
-}
-
-/// Copies the entries of a run and fills them up to `length`.
-#[inline(always)]
-fn copy_run(
+fn copy_in_line(
     indices: &[u32],
     values: &[f32],
     from: u32,
-    run: &mut Run,
-    length: usize,
+    runs: &mut [Run],
     next: usize,
-    to_indices: &mut [u32],
+    to_indices: &mut [u16],
+    to_values: &mut [f32],
+) -> usize {
+    let mut next = next;
+    for run in runs {
+        let (begin, count) = (run.begin as usize, run.count as usize);
+        for (to, index) in to_indices[next..][..count].iter_mut().zip(&indices[begin..][..count]) {
+            *to = (index - from) as u16 * UNIT;
+        }
+        to_values[next..][..count].copy_from_slice(&values[begin..][..count]);
+        run.begin = next as u32;
+        next += count;
+    }
+    next
+}
+
+/// The entries of [`SIDE`] runs in turns. There is room for [`COPIED`] more than these.
+#[inline(always)]
+fn copy_in_turns(
+    indices: &[u32],
+    values: &[f32],
+    from: u32,
+    four: &[Run; SIDE],
+    to_indices: &mut [u16],
     to_values: &mut [f32],
 ) {
-    let (begin, count) = (run.begin as usize, run.count as usize);
-    let (to_indices, to_values) = (&mut to_indices[next..], &mut to_values[next..]);
-    // Whole vectors: what is past the run is overwritten by the runs after it.
-    let reach = count.next_multiple_of(COPIED);
-    if begin + reach <= indices.len() && reach <= to_indices.len() {
-        let indices = indices[begin..begin + reach].as_chunks::<COPIED>().0;
-        let values = values[begin..begin + reach].as_chunks::<COPIED>().0;
-        let to_indices = to_indices[..reach].as_chunks_mut::<COPIED>().0;
-        let to_values = to_values[..reach].as_chunks_mut::<COPIED>().0;
-        // Most runs have one or two; a loop over any number would become a call to copy memory.
-        if let ([to_index, ..], [to_value, ..]) = (&mut *to_indices, &mut *to_values) {
-            copy_vector(&indices[0], &values[0], from, to_index, to_value);
-        }
-        if let ([_, to_index, ..], [_, to_value, ..]) = (&mut *to_indices, &mut *to_values) {
-            copy_vector(&indices[1], &values[1], from, to_index, to_value);
-        }
-        for v in 2..indices.len() {
-            copy_vector(&indices[v], &values[v], from, &mut to_indices[v], &mut to_values[v]);
+    let begins = four.map(|run| run.begin as usize);
+    let length = four[SIDE - 1].count as usize;
+    let (to_indices, to_values) = (to_indices.as_chunks_mut::<COPIED>().0, to_values.as_chunks_mut::<COPIED>().0);
+    let blocks = length.div_ceil(SIDE);
+    // What is past a run is filled up afterwards.
+    let reach = begins.map(|begin| begin + blocks * SIDE).into_iter().fold(0, usize::max);
+    if reach <= indices.len().min(values.len()) {
+        for (block, (to_indices, to_values)) in
+            to_indices[..blocks].iter_mut().zip(&mut to_values[..blocks]).enumerate()
+        {
+            let at = block * SIDE;
+            let (mut rows, mut row_values) = ([&[0; SIDE]; SIDE], [&[0.0; SIDE]; SIDE]);
+            for r in 0..SIDE {
+                // SAFETY: entries up to `reach` exist.
+                unsafe {
+                    rows[r] = &*indices.as_ptr().add(begins[r] + at).cast();
+                    row_values[r] = &*values.as_ptr().add(begins[r] + at).cast();
+                }
+            }
+            turn(rows, row_values, from, to_indices, to_values);
         }
     } else {
-        for e in 0..count {
-            to_indices[e] = indices[begin + e] - from;
-            to_values[e] = values[begin + e];
+        for e in 0..length {
+            for r in (0..SIDE).filter(|&r| e < four[r].count as usize) {
+                to_indices.as_flattened_mut()[e * SIDE + r] = (indices[begins[r] + e] - from) as u16 * UNIT;
+                to_values.as_flattened_mut()[e * SIDE + r] = values[begins[r] + e];
+            }
         }
     }
-    for e in count..length {
-        (to_indices[e], to_values[e]) = FILL;
+    let (to_indices, to_values) = (to_indices.as_flattened_mut(), to_values.as_flattened_mut());
+    for (r, run) in four[..SIDE - 1].iter().enumerate() {
+        for e in run.count as usize..length {
+            (to_indices[e * SIDE + r], to_values[e * SIDE + r]) = FILL;
+        }
     }
-    run.begin = next as u32;
+}
+
+/// Four entries of each of four runs, which begin at column `from`, in turns.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn turn(
+    indices: [&[u32; SIDE]; SIDE],
+    values: [&[f32; SIDE]; SIDE],
+    from: u32,
+    to_indices: &mut [u16; COPIED],
+    to_values: &mut [f32; COPIED],
+) {
+    use std::arch::x86_64::*;
+    // SAFETY: every x86-64 processor has SSE2; the arrays are as long as what is read and written.
+    unsafe {
+        let offsets =
+            indices.map(|row| _mm_sub_epi32(_mm_loadu_si128(row.as_ptr().cast()), _mm_set1_epi32(from as i32)));
+        let [a, b] = [0, 2].map(|r| _mm_packs_epi32(offsets[r], offsets[r + 1]));
+        let (even, odd) = (_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b));
+        let (low, high) = (_mm_unpacklo_epi16(even, odd), _mm_unpackhi_epi16(even, odd));
+        let unit = _mm_set1_epi16(UNIT as i16);
+        _mm_storeu_si128(to_indices.as_mut_ptr().cast(), _mm_mullo_epi16(low, unit));
+        _mm_storeu_si128(to_indices.as_mut_ptr().cast::<__m128i>().add(1), _mm_mullo_epi16(high, unit));
+        let [mut a, mut b, mut c, mut d] = values.map(|row| _mm_loadu_ps(row.as_ptr()));
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        for (e, turn) in [a, b, c, d].into_iter().enumerate() {
+            _mm_storeu_ps(to_values.as_mut_ptr().add(e * SIDE), turn);
+        }
+    }
+}
+
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn turn(
+    indices: [&[u32; SIDE]; SIDE],
+    values: [&[f32; SIDE]; SIDE],
+    from: u32,
+    to_indices: &mut [u16; COPIED],
+    to_values: &mut [f32; COPIED],
+) {
+    for e in 0..SIDE {
+        for r in 0..SIDE {
+            to_indices[e * SIDE + r] = (indices[r][e].wrapping_sub(from) as u16).wrapping_mul(UNIT);
+            to_values[e * SIDE + r] = values[r][e];
+        }
+    }
 }
 
 #[cfg(test)]
