@@ -19,6 +19,7 @@ pub mod softmax;
 pub mod spmm;
 pub mod stream;
 pub mod sums;
+mod team;
 pub mod threads;
 pub mod wide;
 pub mod zinb;

@@ -105,26 +105,28 @@ fn some_rows(
     let m = indptr.len() - 1;
     let entries = (indptr[m] - indptr[0]) as usize;
     let tiles = n.div_ceil(WIDTH);
+    // Cut between columns first: then every row of the dense matrix is copied once. Two parts for
+    // each thread even out a busy core.
+    let col_parts = if threads.count() == 1 { 1 } else { tiles.min(2 * threads.count()) };
+    let row_parts = threads.count().div_ceil(col_parts);
     let sums = if k > K_CHUNK { m * tiles * WIDTH } else { 0 };
-    let copies = Cut::scratch(m, entries, k, threads.count());
+    let copies = Cut::scratch(m, entries, k, row_parts);
     with_scratch(sums + copies, |at| {
         // SAFETY: the scratch has so many values after those of the sums, and they are ours.
         let copies = unsafe { std::slice::from_raw_parts_mut(at.add(sums), copies) };
         // SAFETY: the sums before them.
         let sums = Shared::new(unsafe { std::slice::from_raw_parts_mut(at, sums) });
-        let a = Cut::new(indptr, indices, values, k, threads.count(), copies);
-        // Cut between columns first: then every row of the dense matrix is copied once. Two parts for
-        // each thread even out a busy core.
-        let col_parts = if threads.count() == 1 { 1 } else { tiles.min(2 * threads.count()) };
-        let row_parts = threads.count().div_ceil(col_parts).min(a.blocks());
+        let a = Cut::new(indptr, indices, values, k, row_parts, copies);
         let (tiles_per, blocks_per) = (tiles.div_ceil(col_parts), a.blocks().div_ceil(row_parts));
         let (col_parts, row_parts) = (tiles.div_ceil(tiles_per), a.blocks().div_ceil(blocks_per));
         let in_place = b.col == 1 && entries < FEW * a.chunks();
         let work = (entries * 2 + m * a.chunks() * 4) * tiles;
-        threads.stages([a.blocks(), col_parts * row_parts], work, |stage, task| {
-            if stage == 0 {
-                // SAFETY: one task per block, and nobody reads it in this stage.
-                return unsafe { a.cut(task) };
+        threads.stages([a.parts(), a.pieces(), col_parts * row_parts], work, |stage, task| {
+            // SAFETY: one task per part and per piece, stage after stage.
+            match stage {
+                0 => return unsafe { a.find(task) },
+                1 => return unsafe { a.copy(task) },
+                _ => {}
             }
             let (rows, cols) = (task / col_parts * blocks_per, task % col_parts * tiles_per * WIDTH);
             let job = Job {
@@ -201,11 +203,10 @@ unsafe fn run_with<V: Lanes, const T: usize, const H: usize, const G: usize>(job
                         let runs = a.runs(block, chunk);
                         // Row 0 of the tile's columns.
                         let (sums, out) = (job.sums.wrapping_add(col * job.rows), job.out.wrapping_add(col));
-                        let last = chunk + 1 >= a.chunks();
                         let (old, old_step) =
                             if chunk == 0 { (NOTHING.0.as_ptr(), 0) } else { (sums.cast_const(), WIDTH) };
-                        let (new, new_step) = if last { (out, job.n) } else { (sums, WIDTH) };
-                        let to = Target { old, old_step, new, new_step, last };
+                        let (new, new_step) = if chunk + 1 >= a.chunks() { (out, job.n) } else { (sums, WIDTH) };
+                        let to = Target { old, old_step, new, new_step };
                         if width < WIDTH {
                             if width > WIDTH / 2 {
                                 narrow::<V, T>(runs, panel, width, to);
@@ -235,26 +236,25 @@ static NOTHING: Row = Row([-0.0; WIDTH]);
 struct Row([f32; WIDTH]);
 
 /// Where the sums that a chunk's totals are added to are, and where the results go: row 0 and the
-/// distance of rows. The `last` ones complete the sums.
+/// distance of rows.
 #[derive(Clone, Copy)]
 struct Target {
     old: *const f32,
     old_step: usize,
     new: *mut f32,
     new_step: usize,
-    last: bool,
 }
 
 impl Target {
     /// Where a row's sums are.
     #[inline(always)]
-    fn old(&self, row: u32) -> *const f32 {
+    fn old_row(&self, row: u32) -> *const f32 {
         self.old.wrapping_add(row as usize * self.old_step)
     }
 
     /// Where they go.
     #[inline(always)]
-    fn new(&self, row: u32) -> *mut f32 {
+    fn new_row(&self, row: u32) -> *mut f32 {
         self.new.wrapping_add(row as usize * self.new_step)
     }
 }
@@ -296,15 +296,7 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize, const ZEROS: bool>(
     let (fours, rest) = runs.runs.as_chunks::<SIDE>();
     // SAFETY: the caller's.
     unsafe {
-        for (i, four) in fours.iter().enumerate() {
-            // Rows come in no order; those not written before come into the cache ahead of time.
-            if let Some(four) = fours.get(i + 3).filter(|_| to.last) {
-                for run in four {
-                    let row = to.new(run.row);
-                    V::prefetch(row);
-                    V::prefetch(row.wrapping_add(LINE));
-                }
-            }
+        for four in fours {
             ahead.go_on::<V>();
             if ZEROS && Runs::take_turns(four) {
                 for (g, group) in four.as_chunks::<G>().0.iter().enumerate() {
@@ -334,7 +326,7 @@ unsafe fn whole<V: Lanes, const T: usize, const G: usize, const ZEROS: bool>(
 unsafe fn add<V: Lanes, const T: usize>(chain: &[V; T], run: &Run, to: Target) {
     // SAFETY: the caller's.
     unsafe {
-        let (old, new) = (to.old(run.row), to.new(run.row));
+        let (old, new) = (to.old_row(run.row), to.new_row(run.row));
         for (t, &y) in chain.iter().enumerate() {
             V::load(old.add(t * V::LEN)).add(y).store(new.add(t * V::LEN));
         }
@@ -357,7 +349,7 @@ unsafe fn narrow<V: Lanes, const T: usize>(runs: Runs, tile: *const f32, cols: u
             for (t, y) in chain.iter().enumerate() {
                 y.store(sums.as_mut_ptr().add(t * V::LEN));
             }
-            let (old, new) = (to.old(run.row), to.new(run.row));
+            let (old, new) = (to.old_row(run.row), to.new_row(run.row));
             for (j, &y) in sums[..cols].iter().enumerate() {
                 *new.add(j) = *old.add(j) + y;
             }

@@ -1,13 +1,17 @@
 //! The threads of a CPU backend and how rows are dealt to them.
 
-use rayon::prelude::*;
+use super::team::{Team, wait_until};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A fixed number of worker threads. Work is cut so that every output element is computed whole by
+/// A fixed number of threads. Work is cut so that every output element is computed whole by
 /// one thread; the cut never changes a bit.
+///
+/// The caller is one of them: there are no more threads at work than asked for, and it need not wait
+/// for another one to wake up.
 pub struct Threads {
-    pool: Option<rayon::ThreadPool>,
+    /// The others.
+    team: Option<Team>,
     count: usize,
 }
 
@@ -19,11 +23,7 @@ impl Threads {
     /// `count` threads (at least one). With one, everything runs on the caller.
     pub fn new(count: usize) -> Self {
         let count = count.max(1);
-        let pool = (count > 1).then(|| {
-            let builder = rayon::ThreadPoolBuilder::new().num_threads(count);
-            builder.thread_name(|i| format!("cytograd-{i}")).build().ok()
-        });
-        Threads { pool: pool.flatten(), count }
+        Threads { team: (count > 1).then(|| Team::new(count - 1)), count }
     }
 
     /// Number of threads.
@@ -42,22 +42,7 @@ impl Threads {
         align: usize,
         f: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        if out.is_empty() || row_len == 0 {
-            return;
-        }
-        let rows = out.len() / row_len;
-        let total = rows.saturating_mul(work.max(1));
-        match &self.pool {
-            Some(pool) if total > SERIAL_WORK && rows > align => {
-                // Four runs per thread even out a busy core; never less work than waking one costs.
-                let pieces = (self.count * 4).min(total.div_ceil(SERIAL_WORK)).max(1);
-                let per = rows.div_ceil(pieces).next_multiple_of(align.max(1));
-                pool.install(|| {
-                    out.par_chunks_mut(per * row_len).enumerate().for_each(|(i, chunk)| f(i * per, chunk));
-                });
-            }
-            _ => f(0, out),
-        }
+        self.rows_of([out], [row_len], work, align, |first, [rows]| f(first, rows));
     }
 
     /// [`Threads::rows`] over several outputs at once: calls `f(first_row, pieces)` with the same run
@@ -77,9 +62,10 @@ impl Threads {
         }
         let rows = outs[0].len() / row_lens[0];
         let total = rows.saturating_mul(work.max(1));
-        if self.pool.is_none() || total <= SERIAL_WORK || rows <= align {
+        if self.team.is_none() || total <= SERIAL_WORK || rows <= align {
             return f(0, outs);
         }
+        // Four runs per thread even out a busy core; never less work than waking one costs.
         let pieces = (self.count * 4).min(total.div_ceil(SERIAL_WORK)).max(1);
         let per = rows.div_ceil(pieces).next_multiple_of(align.max(1));
         let mut runs = Vec::with_capacity(pieces);
@@ -105,62 +91,55 @@ impl Threads {
 
     /// Calls `f(i)` for every `i` below `n`, in parallel if `n * work` is worth it.
     pub fn each(&self, n: usize, work: usize, f: impl Fn(usize) + Sync) {
-        match &self.pool {
-            Some(pool) if n > 1 && n.saturating_mul(work.max(1)) > SERIAL_WORK => {
-                pool.install(|| (0..n).into_par_iter().for_each(&f));
-            }
-            _ => (0..n).for_each(f),
-        }
+        self.stages([n], n.saturating_mul(work.max(1)), |_, i| f(i));
     }
 
     /// Calls `f(stage, i)` for every `i` below `counts[stage]`, stage after stage: none begins before the
     /// one before has ended. In parallel if `work` scalar operations in all are worth it; that wakes the
-    /// threads once, not once per stage.
+    /// threads once, not once per stage, and the caller is at work while they wake up.
     pub fn stages<const S: usize>(&self, counts: [usize; S], work: usize, f: impl Fn(usize, usize) + Sync) {
         let most = counts.into_iter().max().unwrap_or(0);
-        let Some(pool) = self.pool.as_ref().filter(|_| most > 1 && work > SERIAL_WORK) else {
+        let Some(team) = self.team.as_ref().filter(|_| most > 1 && work > SERIAL_WORK) else {
             return (0..S).for_each(|stage| (0..counts[stage]).for_each(|i| f(stage, i)));
         };
         /// Counts a call as done however it ends, so that nobody waits for one that has panicked.
-        struct Done<'a>(&'a AtomicUsize);
+        struct Done<'a>(&'a AtomicUsize, &'a AtomicBool);
         impl Drop for Done<'_> {
             fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.1.store(true, Ordering::Relaxed);
+                }
                 self.0.fetch_add(1, Ordering::Release);
             }
         }
+        let failed = AtomicBool::new(false);
         let [taken, done] = [(); 2].map(|()| [(); S].map(|()| AtomicUsize::new(0)));
-        pool.install(|| {
-            (0..self.count.min(most)).into_par_iter().for_each(|_| {
-                for stage in 0..S {
-                    loop {
-                        let i = taken[stage].fetch_add(1, Ordering::Relaxed);
-                        if i >= counts[stage] {
-                            break;
-                        }
-                        let _done = Done(&done[stage]);
-                        f(stage, i);
+        let work = || {
+            for stage in 0..S {
+                loop {
+                    let i = taken[stage].fetch_add(1, Ordering::Relaxed);
+                    if i >= counts[stage] {
+                        break;
                     }
-                    // What is not done is being done by a thread at work.
-                    wait_until(|| done[stage].load(Ordering::Acquire) >= counts[stage]);
+                    let _done = Done(&done[stage], &failed);
+                    f(stage, i);
                 }
-            });
-        });
-    }
-}
-
-/// Waits for another thread at work.
-pub fn wait_until(ready: impl Fn() -> bool) {
-    let mut turns = 0;
-    while !ready() {
-        turns += 1;
-        if turns < 64 { std::hint::spin_loop() } else { std::thread::yield_now() }
+                // What is not done is being done by a thread at work.
+                wait_until(|| done[stage].load(Ordering::Acquire) >= counts[stage]);
+                // The next stage builds upon this one.
+                if failed.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        };
+        team.run(&work);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Threads;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     #[test]
     fn a_stage_begins_when_all_of_the_one_before_is_done() {

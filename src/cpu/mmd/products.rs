@@ -8,7 +8,7 @@ use crate::cpu::Threads;
 use crate::cpu::gemm::Shared;
 use crate::cpu::gemm::micro::{Ahead, Table, table};
 use crate::cpu::lanes::with_scratch;
-use crate::cpu::threads::wait_until;
+use crate::cpu::team::wait_until;
 use crate::kernel::gemm::K_CHUNK;
 use crate::kernel::mmd::*;
 use std::ops::Range;

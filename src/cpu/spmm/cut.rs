@@ -7,8 +7,10 @@ use crate::simd_fn;
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
 
-/// Rows that are cut and ordered together, at most.
+/// Rows that are ordered together, at most.
 const BLOCK: usize = 512;
+/// Rows in which the chunks' borders are found together.
+const PART: usize = 128;
 /// Runs are ordered by length up to this one, more than a chunk has columns.
 const LENGTHS: usize = K_CHUNK + 2;
 
@@ -19,6 +21,10 @@ pub const UNIT: u16 = 16;
 /// What fills up: its sum with any chain is that chain, as `-0 * 0 = -0` and `s + -0 = s` for every
 /// s. The row after a chunk's last one, which holds zeros, goes with it.
 const FILL: (u16, f32) = (K_CHUNK as u16 * UNIT, -0.0);
+
+/// Entries that may be added to those of a piece. Runs being ordered, what its fours lack adds up to four
+/// times the longest; a copy may go on past the last one.
+const FILLING: usize = SIDE * K_CHUNK + COPIED;
 
 /// The entries of a row in one chunk.
 #[repr(C)]
@@ -35,13 +41,19 @@ pub struct Run {
 /// foresees where the loop over entries ends. The order of rows does not matter to their sums.
 ///
 /// Entries of [`SIDE`] runs lie in turns, so that one load fetches an index for each.
+///
+/// It is made in two steps, each of tasks that may go side by side: [`Cut::find`] for all parts of the
+/// rows, then [`Cut::copy`] for all chunks of all blocks.
 pub struct Cut<'a> {
     indptr: &'a [u32],
     indices: &'a [u32],
     values: &'a [f32],
+    rows: usize,
     k: usize,
     block: usize,
     chunks: usize,
+    /// `[rows, chunks + 1]`, see [`find_starts`].
+    starts: Shared<u32>,
     runs: Shared<Run>,
     copied_indices: Shared<u16>,
     copied_values: Shared<f32>,
@@ -67,27 +79,30 @@ impl Runs<'_> {
 }
 
 impl<'a> Cut<'a> {
-    /// A matrix of which no block is cut yet. The words at `scratch`, as many as [`Cut::scratch`]
-    /// says, belong to it.
+    /// A matrix of which nothing is cut yet, to be dealt to `row_parts` by its rows. The words at
+    /// `scratch`, as many as [`Cut::scratch`] says, belong to it.
     pub fn new(
         indptr: &'a [u32],
         indices: &'a [u32],
         values: &'a [f32],
         k: usize,
-        threads: usize,
+        row_parts: usize,
         scratch: &'a mut [f32],
     ) -> Self {
         let (rows, chunks) = (indptr.len() - 1, k.div_ceil(K_CHUNK));
-        let block = Self::block(rows, threads);
+        let block = Self::block(rows, row_parts);
+        let (starts, scratch) = scratch.split_at_mut(rows * (chunks + 1));
         let (runs, entries) = scratch.split_at_mut(3 * rows * chunks.max(1));
         let (copied_values, copied_indices) = entries.split_at_mut(entries.len() / 3 * 2);
         Cut {
             indptr,
             indices,
             values: &values[..indices.len()],
+            rows,
             k,
             block,
             chunks,
+            starts: Shared::new(bytemuck::cast_slice_mut(starts)),
             runs: Shared::new(bytemuck::cast_slice_mut(runs)),
             copied_indices: Shared::new(bytemuck::cast_slice_mut(copied_indices)),
             copied_values: Shared::new(copied_values),
@@ -95,54 +110,78 @@ impl<'a> Cut<'a> {
     }
 
     /// Words of scratch for so many rows with so many entries.
-    pub fn scratch(rows: usize, entries: usize, k: usize, threads: usize) -> usize {
-        let (blocks, chunks) = (rows.div_ceil(Self::block(rows, threads)), k.div_ceil(K_CHUNK).max(1));
-        3 * rows * chunks + 3 * (entries + blocks * Self::filling(chunks)).div_ceil(2)
+    pub fn scratch(rows: usize, entries: usize, k: usize, row_parts: usize) -> usize {
+        let (blocks, chunks) = (rows.div_ceil(Self::block(rows, row_parts)), k.div_ceil(K_CHUNK));
+        let pieces = chunks.max(1);
+        rows * (chunks + 1) + 3 * rows * pieces + 3 * (entries + blocks * pieces * FILLING).div_ceil(2)
     }
 
-    /// Entries of a block that may be added to its own.
-    fn filling(chunks: usize) -> usize {
-        // Runs being ordered, what the fours of a chunk lack adds up to four times the longest; a copy
-        // may go on past the last one.
-        chunks * SIDE * K_CHUNK + COPIED
-    }
-
-    fn block(rows: usize, threads: usize) -> usize {
-        rows.div_ceil(threads).clamp(1, BLOCK)
+    fn block(rows: usize, row_parts: usize) -> usize {
+        rows.div_ceil(row_parts).clamp(1, BLOCK)
     }
 
     /// First copied entry of a block.
     fn first(&self, block: usize) -> usize {
-        (self.indptr[block * self.block] - self.indptr[0]) as usize + block * Self::filling(self.chunks.max(1))
+        (self.indptr[block * self.block] - self.indptr[0]) as usize + block * self.chunks.max(1) * FILLING
     }
 
-    /// Cuts a block of rows.
+    /// Number of parts of the rows for [`Cut::find`].
+    pub fn parts(&self) -> usize {
+        self.rows.div_ceil(PART)
+    }
+
+    /// Finds where the chunks begin in some rows.
     ///
     /// # Panics
     /// If the indices of a row do not ascend, or one is not below `k`.
     ///
     /// # Safety
-    /// No other thread cuts or reads this block meanwhile.
-    pub unsafe fn cut(&self, block: usize) {
+    /// No other thread uses this part meanwhile.
+    pub unsafe fn find(&self, part: usize) {
+        let rows = part * PART..self.rows.min((part + 1) * PART);
+        let width = self.chunks + 1;
+        // SAFETY: these starts are the part's.
+        let starts = unsafe { self.starts.slice(rows.start * width, rows.len() * width) };
+        find_starts(&self.indptr[rows.start..=rows.end], self.indices, self.k, starts);
+    }
+
+    /// Number of pieces for [`Cut::copy`]: the chunks of a block, then those of the next one.
+    pub fn pieces(&self) -> usize {
+        self.blocks() * self.chunks.max(1)
+    }
+
+    /// Orders the runs of a piece and copies their entries.
+    ///
+    /// # Safety
+    /// All parts have been found, and no other thread uses this piece meanwhile.
+    pub unsafe fn copy(&self, piece: usize) {
+        let (block, chunk) = (piece / self.chunks.max(1), piece % self.chunks.max(1));
         let rows = self.rows(block);
-        let chunks = self.chunks.max(1);
-        let room = (self.indptr[rows.end] - self.indptr[rows.start]) as usize + Self::filling(chunks);
-        assert!(u32::try_from(room).is_ok(), "spmm: too many entries in {} rows", rows.len());
-        let first = self.first(block);
-        // SAFETY: these runs and entries are the block's; nobody else uses them as the caller says.
+        let width = self.chunks + 1;
+        // SAFETY: nobody writes starts any more.
+        let starts = unsafe { std::slice::from_raw_parts(self.starts.at(rows.start * width), rows.len() * width) };
+        // Entries of the block in the chunks before, and up to the end of this one.
+        let before = |chunk: usize| -> usize {
+            let rows = starts.chunks_exact(width).zip(&self.indptr[rows.clone()]);
+            rows.map(|(starts, first)| (starts[chunk] - first) as usize).sum()
+        };
+        let entries = if self.chunks == 0 { 0..0 } else { before(chunk)..before(chunk + 1) };
+        let begin = entries.start + chunk * FILLING;
+        let room = entries.len() + FILLING;
+        assert!(u32::try_from(begin + room).is_ok(), "spmm: too many entries in {} rows", rows.len());
+        let first = self.first(block) + begin;
+        // SAFETY: these runs and entries are the piece's; nobody else uses them as the caller says.
         let (runs, indices, values) = unsafe {
             (
-                self.runs.slice(rows.start * chunks, rows.len() * chunks),
+                self.runs.slice(rows.start * self.chunks.max(1) + chunk * rows.len(), rows.len()),
                 self.copied_indices.slice(first, room),
                 self.copied_values.slice(first, room),
             )
         };
-        let mut starts = vec![0; rows.len() * (self.chunks + 1)];
-        find_starts(&self.indptr[rows.start..=rows.end], self.indices, self.k, &mut starts);
-        let mut next = 0;
-        for (chunk, runs) in runs.chunks_mut(rows.len()).enumerate() {
-            order(&starts, self.chunks, chunk, rows.start, runs);
-            next = copy(self.indices, self.values, (chunk * K_CHUNK) as u32, runs, next, indices, values);
+        order(starts, self.chunks, chunk, rows.start, runs);
+        copy(self.indices, self.values, (chunk * K_CHUNK) as u32, runs, indices, values);
+        for run in runs {
+            run.begin += begin as u32;
         }
     }
 
@@ -153,18 +192,18 @@ impl<'a> Cut<'a> {
 
     /// Number of blocks of rows.
     pub fn blocks(&self) -> usize {
-        (self.indptr.len() - 1).div_ceil(self.block)
+        self.rows.div_ceil(self.block)
     }
 
     /// The rows of a block.
     pub fn rows(&self, block: usize) -> Range<usize> {
-        block * self.block..(self.indptr.len() - 1).min((block + 1) * self.block)
+        block * self.block..self.rows.min((block + 1) * self.block)
     }
 
     /// The runs of a block's rows in a chunk; without any chunk, empty ones.
     ///
     /// # Safety
-    /// The block has been cut, and nobody cuts it meanwhile.
+    /// All pieces have been copied.
     pub unsafe fn runs(&self, block: usize, chunk: usize) -> Runs<'_> {
         let rows = self.rows(block);
         let first = self.first(block);
@@ -305,18 +344,17 @@ fn order(starts: &[u32], chunks: usize, chunk: usize, first: usize, runs: &mut [
 const COPIED: usize = SIDE * SIDE;
 
 simd_fn! {
-    /// Copies the entries of ordered runs of a chunk, which begins at column `from`, to place `next` and
-    /// on, and makes the runs say so. Returns where the next one goes.
+    /// Copies the entries of ordered runs of a chunk, which begins at column `from`, and makes the runs
+    /// say where.
     fn copy(
         indices: &[u32],
         values: &[f32],
         from: u32,
         runs: &mut [Run],
-        next: usize,
         to_indices: &mut [u16],
         to_values: &mut [f32],
-    ) -> usize {
-        let mut next = next;
+    ) {
+        let mut next = 0;
         let (fours, rest) = runs.as_chunks_mut::<SIDE>();
         for four in fours {
             if Runs::take_turns(four) {
@@ -330,11 +368,11 @@ simd_fn! {
                 next = copy_in_line(indices, values, from, four, next, to_indices, to_values);
             }
         }
-        copy_in_line(indices, values, from, rest, next, to_indices, to_values)
+        copy_in_line(indices, values, from, rest, next, to_indices, to_values);
     }
 }
 
-/// The entries of each run side by side.
+/// The entries of each run side by side, from `next` on. Returns where they end.
 #[inline(always)]
 fn copy_in_line(
     indices: &[u32],
