@@ -139,7 +139,7 @@ impl Threads {
 #[cfg(test)]
 mod tests {
     use super::Threads;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn a_stage_begins_when_all_of_the_one_before_is_done() {
@@ -151,6 +151,21 @@ mod tests {
                 calls[i].fetch_add(1, Ordering::Relaxed);
             });
             assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 2));
+        }
+    }
+
+    #[test]
+    fn no_stage_begins_after_one_that_has_failed() {
+        for threads in [1, 2, 7] {
+            let later = AtomicUsize::new(0);
+            let stages = || {
+                Threads::new(threads).stages([100, 100], 1 << 30, |stage, i| {
+                    assert!(stage > 0 || i != 50, "the failure");
+                    later.fetch_add(stage, Ordering::Relaxed);
+                });
+            };
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(stages)).is_err());
+            assert_eq!(later.load(Ordering::Relaxed), 0, "{threads} threads");
         }
     }
 }

@@ -220,22 +220,9 @@ impl<'a> Cut<'a> {
 /// If the indices of a row do not ascend, or one is not below `k`.
 pub fn find_starts(indptr: &[u32], indices: &[u32], k: usize, starts: &mut [u32]) {
     let (rows, chunks) = (indptr.len() - 1, k.div_ceil(K_CHUNK));
-    let (begin, end) = (indptr[0] as usize, indptr[rows] as usize);
-    let entries = &indices[begin..end];
-    // Where a row begins the index may fall; it does so nowhere else.
-    let falls = |e: usize| e > 0 && e < entries.len() && entries[e] < entries[e - 1];
-    let mut last = begin;
-    let mut allowed = 0;
-    for &row in &indptr[..rows] {
-        let row = row as usize;
-        assert!(row >= last && row <= end, "spmm: rows must begin in order");
-        allowed += usize::from(row > last && falls(row - begin));
-        last = row;
-    }
-    let (found, largest) = scan(entries);
-    let fine = found == allowed && (entries.is_empty() || (largest as usize) < k);
-    assert!(fine, "spmm: column indices of a row must ascend and be below {k}");
+    assert!(indptr.is_sorted(), "spmm: rows must begin in order");
     assert_eq!(starts.len(), rows * (chunks + 1), "a start for each chunk of each row, and an end");
+    let mut fine = chunks > 1 || ascend(indptr, indices, k);
     for (starts, ends) in starts.chunks_mut(chunks + 1).zip(indptr.windows(2)) {
         let [first, end] = [ends[0], ends[1]];
         starts[0] = first;
@@ -246,17 +233,19 @@ pub fn find_starts(indptr: &[u32], indices: &[u32], k: usize, starts: &mut [u32]
         let mut chunk = 1;
         let mut start = |at: u32, next: usize| {
             // Seldom more than one.
-            while chunk <= next {
+            while chunk <= next.min(chunks) {
                 starts[chunk] = at;
                 chunk += 1;
             }
         };
         if first < end {
             start(first, indices[first as usize] as usize / K_CHUNK);
+            fine &= (indices[end as usize - 1] as usize) < k;
         }
         for from in (first + 1..end).step_by(WINDOW) {
             let count = WINDOW.min((end - from) as usize);
-            let mut changes = changes(&indices[from as usize - 1..], count);
+            let (mut changes, falls) = changes(&indices[from as usize - 1..], count);
+            fine &= falls == 0;
             while changes != 0 {
                 let at = from + changes.trailing_zeros();
                 start(at, indices[at as usize] as usize / K_CHUNK);
@@ -265,39 +254,62 @@ pub fn find_starts(indptr: &[u32], indices: &[u32], k: usize, starts: &mut [u32]
         }
         start(end, chunks);
     }
+    assert!(fine, "spmm: column indices of a row must ascend and be below {k}");
+}
+
+/// Whether the indices of all rows ascend and are below `k`.
+fn ascend(indptr: &[u32], indices: &[u32], k: usize) -> bool {
+    let (begin, end) = (indptr[0], indptr[indptr.len() - 1]);
+    let entries = &indices[begin as usize..end as usize];
+    // Where a row begins the index may fall; it does so nowhere else.
+    let mut last = begin;
+    let mut allowed = 0;
+    for &row in indptr {
+        if row > last && row < end {
+            allowed += usize::from(indices[row as usize] < indices[row as usize - 1]);
+        }
+        last = row;
+    }
+    let (found, largest) = scan(entries);
+    found == allowed && (entries.is_empty() || (largest as usize) < k)
 }
 
 /// Entries that are looked at together, a bit for each.
 const WINDOW: usize = 64;
 
-/// Which of `count` entries are in another chunk than the one before, beginning with the second one.
+/// Which of `count` entries are in another chunk than the one before, beginning with the second one,
+/// and which have a smaller index.
 #[inline(always)]
-fn changes(indices: &[u32], count: usize) -> u64 {
+fn changes(indices: &[u32], count: usize) -> (u64, u64) {
     let wanted = u64::MAX >> (WINDOW - count);
     #[cfg(target_arch = "x86_64")]
     if let Some(window) = indices.first_chunk::<{ WINDOW + 1 }>()
         && level() >= Level::V4
     {
         // SAFETY: the processor has these instructions, `level` has just said so.
-        return unsafe { changes_of_window(window) } & wanted;
+        let (changes, falls) = unsafe { changes_of_window(window) };
+        return (changes & wanted, falls & wanted);
     }
     let pairs = indices.iter().zip(&indices[1..]).take(count);
-    pairs.enumerate().fold(0, |bits, (i, (before, index))| bits | u64::from((before ^ index) >= K_CHUNK as u32) << i)
-        & wanted
+    pairs.enumerate().fold((0, 0), |(changes, falls), (i, (before, index))| {
+        let changed = (before ^ index) >= K_CHUNK as u32;
+        (changes | u64::from(changed) << i, falls | u64::from(index < before) << i)
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn changes_of_window(indices: &[u32; WINDOW + 1]) -> u64 {
+fn changes_of_window(indices: &[u32; WINDOW + 1]) -> (u64, u64) {
     use std::arch::x86_64::*;
-    let mut bits = 0;
+    let (mut changes, mut falls) = (0, 0);
     for at in (0..WINDOW).step_by(16) {
         // SAFETY: so many indices exist.
         let [before, index] = [0, 1].map(|i| unsafe { _mm512_loadu_epi32(indices.as_ptr().add(at + i).cast()) });
         let differs = _mm512_cmpge_epu32_mask(_mm512_xor_epi32(before, index), _mm512_set1_epi32(K_CHUNK as i32));
-        bits |= u64::from(differs) << at;
+        changes |= u64::from(differs) << at;
+        falls |= u64::from(_mm512_cmplt_epu32_mask(index, before)) << at;
     }
-    bits
+    (changes, falls)
 }
 
 simd_fn! {
@@ -321,21 +333,21 @@ fn order(starts: &[u32], chunks: usize, chunk: usize, first: usize, runs: &mut [
         }
         return;
     }
-    let run_of = |i: usize| {
-        let at = i * (chunks + 1) + chunk;
-        Run { row: (first + i) as u32, begin: starts[at], count: starts[at + 1] - starts[at] }
-    };
+    let rows = || starts.chunks_exact(chunks + 1).map(|starts| (starts[chunk], starts[chunk + 1] - starts[chunk]));
+    let mut lengths = [0u16; BLOCK];
     let mut next = [0u32; LENGTHS + 1];
-    for i in 0..runs.len() {
-        next[(run_of(i).count as usize).min(LENGTHS - 1) + 1] += 1;
+    let mut longest = 0;
+    for (length, (_, count)) in lengths.iter_mut().zip(rows()) {
+        *length = count.min(LENGTHS as u32 - 1) as u16;
+        longest = longest.max(*length as usize);
+        next[*length as usize + 1] += 1;
     }
-    for length in 0..LENGTHS {
+    for length in 0..longest {
         next[length + 1] += next[length];
     }
-    for i in 0..runs.len() {
-        let run = run_of(i);
-        let slot = &mut next[(run.count as usize).min(LENGTHS - 1)];
-        runs[*slot as usize] = run;
+    for (i, (length, (begin, count))) in lengths.iter().zip(rows()).enumerate() {
+        let slot = &mut next[*length as usize];
+        runs[*slot as usize] = Run { row: (first + i) as u32, begin, count };
         *slot += 1;
     }
 }
