@@ -1,6 +1,7 @@
 //! Fast form of `kernel::spmm`: columns of the dense matrix in tiles, chunk by chunk, so that what
 //! the entries of many rows pick from stays in the first-level cache.
 
+mod borders;
 mod cut;
 mod transpose;
 

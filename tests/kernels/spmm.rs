@@ -137,6 +137,20 @@ fn spmm_matches_reference_bits_on_hostile_values_and_views() {
     }
 }
 
+/// Rows may name a column several times; such a row can have more entries in a chunk than it has columns.
+#[test]
+fn rows_with_repeated_columns_match_reference_bits() {
+    let (n, k) = (33, 300);
+    let lengths = [700, 3, 650, 257, 256, 40, 0, 512, 1];
+    let mut a = Csr { rows: lengths.len(), cols: k, indptr: vec![0], indices: Vec::new(), values: Vec::new() };
+    for length in lengths {
+        a.indices.extend((0..length).map(|e| (e * 250 / length) as u32));
+        a.indptr.push(a.indices.len() as u32);
+    }
+    a.values = ordinary(a.indices.len(), 1);
+    a.run("repeated columns", &a.params(n), &ordinary(k * n, 2), &[]);
+}
+
 #[test]
 fn spmm_epilogue_matches_reference_bits() {
     for (m, n, k) in [(7, 33, 300), (3, 10, 5), (4, 3, 0)] {

@@ -2,7 +2,7 @@
 //! chunks of columns, so that the lines in which the next entries of all columns go stay in the
 //! first-level cache.
 
-use super::cut::find_starts;
+use super::borders::find_starts;
 use crate::cpu::Threads;
 use crate::cpu::gemm::Shared;
 use crate::kernel::gemm::K_CHUNK;
