@@ -47,8 +47,8 @@ impl Threads {
 
     /// [`Threads::rows`] over several outputs at once: calls `f(first_row, pieces)` with the same run
     /// of whole rows of each. Row `r` of output `k` has `row_lens[k]` elements (0: the output has
-    /// none, its piece is empty); the first output says how many rows there are. Another output may
-    /// end within the last row.
+    /// none, its piece is empty); the first output says how many rows there are. An output may end
+    /// within the last row.
     pub fn rows_of<T: Send, const N: usize>(
         &self,
         mut outs: [&mut [T]; N],
@@ -60,7 +60,7 @@ impl Threads {
         if outs[0].is_empty() || row_lens[0] == 0 {
             return;
         }
-        let rows = outs[0].len() / row_lens[0];
+        let rows = outs[0].len().div_ceil(row_lens[0]);
         let total = rows.saturating_mul(work.max(1));
         if self.team.is_none() || total <= SERIAL_WORK || rows <= align {
             return f(0, outs);
@@ -151,6 +151,17 @@ mod tests {
                 calls[i].fetch_add(1, Ordering::Relaxed);
             });
             assert!(calls.iter().all(|n| n.load(Ordering::Relaxed) == 2));
+        }
+    }
+
+    #[test]
+    fn all_of_a_last_row_that_is_cut_short_is_dealt() {
+        for threads in [1, 2, 7] {
+            let mut out = vec![0usize; 10 * 1000 - 1];
+            Threads::new(threads).rows(&mut out, 10, 1 << 20, 1, |first, rows| {
+                rows.iter_mut().enumerate().for_each(|(i, v)| *v += 10 * first + i + 1);
+            });
+            assert!(out.iter().enumerate().all(|(i, &v)| v == i + 1), "{threads} threads");
         }
     }
 
