@@ -1,6 +1,6 @@
 //! Devices by name, and their memory: a backend with a pool that reuses its buffers.
 //!
-//! May use: `backend`, `reference`, `cpu`, `cuda`. Nothing above knows which backend it runs on.
+//! May use: `backend`, `reference`, `cpu`, `cuda`, `wgpu`. Nothing above knows which backend it runs on.
 #![forbid(unsafe_code)]
 
 mod check;
@@ -94,7 +94,8 @@ impl Device {
         Self::new(Box::new(Reference::new()))
     }
 
-    /// A device by name: `auto` (see [`Device::best`]), `cpu`, `reference`, `cuda` or `cuda:1`.
+    /// A device by name: `auto` (see [`Device::best`]), `cpu`, `reference`, `cuda` or
+    /// `cuda:1`, `wgpu` or `wgpu:1`.
     ///
     /// # Errors
     /// `Error::Device` (exit code 3) for a device that this build or machine lacks.
@@ -113,7 +114,7 @@ impl Device {
     }
 
     /// The best device of this machine, with one line that says what it is: the first CUDA device,
-    /// else the CPU.
+    /// else the first Vulkan device that is not a program on the processor, else the CPU.
     pub fn best(threads: usize, math: Math) -> (Self, String) {
         find::best(threads, math)
     }
@@ -386,7 +387,7 @@ mod tests {
 
     #[test]
     fn missing_devices_are_device_errors() {
-        for name in ["cuda:99", "cuda:x", "wgpu", "tpu"] {
+        for name in ["cuda:99", "cuda:x", "wgpu:99", "tpu"] {
             let error = Device::open(name, 1).expect_err("no such device here");
             assert_eq!(error.exit_code(), 3);
             assert!(error.to_string().contains("--device cpu"), "{error}");

@@ -12,6 +12,7 @@
 //! 2  reference     every kernel as a plain loop: the specification
 //!    cpu           the same kernels, fast, the same bits
 //!    cuda          the same kernels on NVIDIA devices, the same bits
+//!    wgpu          the same kernels on Vulkan devices, the same bits
 //! 1  kernel        what can be launched: parameters, buffers, summation order
 //!    backend       the six methods of a device
 //!    data          files to sparse matrices and tables
@@ -43,5 +44,7 @@ pub mod nn;
 pub mod reference;
 pub mod rng;
 pub mod tensor;
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
 
 pub use error::{Error, Result};

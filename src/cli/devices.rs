@@ -83,9 +83,13 @@ pub fn run(_: &Args, session: &mut Session) -> Result<()> {
     for found in present {
         let checks = Device::open(&found.name, threads).and_then(|device| self_check(&device));
         rows.push(Row {
-            what: format!("{}, capability {}, driver {}", found.model, found.capability, found.driver),
-            memory: Some((found.memory, None)),
-            more: json!({ "model": found.model, "capability": found.capability, "driver": found.driver }),
+            what: [found.model.as_str(), &found.detail, &format!("driver {}", found.driver)]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
+            memory: found.memory.map(|bytes| (bytes, None)),
+            more: json!({ "model": found.model, "detail": found.detail, "driver": found.driver }),
             checks: checks.map_err(|e| why(&e)),
             name: found.name,
         });

@@ -11,12 +11,14 @@ pub struct Accelerator {
     pub name: String,
     /// As its maker names it.
     pub model: String,
-    /// Bytes.
-    pub memory: u64,
+    /// Bytes, if the driver says.
+    pub memory: Option<u64>,
     /// As `CUDA 12.4`.
     pub driver: String,
-    /// As `9.0`.
-    pub capability: String,
+    /// As `capability 9.0`; empty if there is nothing to say.
+    pub detail: String,
+    /// Whether it is a program on the processor, which `auto` does not take.
+    pub software: bool,
 }
 
 /// Kinds of accelerator, best first.
@@ -41,17 +43,30 @@ fn of_kind(kind: &str) -> std::result::Result<Vec<Accelerator>, String> {
             let describe = |(i, found): (usize, crate::cuda::device::Found)| Accelerator {
                 name: format!("cuda:{i}"),
                 model: found.name,
-                memory: found.memory as u64,
+                memory: Some(found.memory as u64),
                 driver: format!("CUDA {}.{}", found.driver.0, found.driver.1),
-                capability: format!("{}.{}", found.chip.capability.0, found.chip.capability.1),
+                detail: format!("capability {}.{}", found.chip.capability.0, found.chip.capability.1),
+                software: false,
             };
             Ok(crate::cuda::device::found()?.into_iter().enumerate().map(describe).collect())
+        }
+        #[cfg(feature = "wgpu")]
+        "wgpu" => {
+            let describe = |(i, found): (usize, crate::wgpu::device::Found)| Accelerator {
+                name: format!("wgpu:{i}"),
+                model: found.name,
+                memory: None,
+                driver: found.driver,
+                detail: if found.software { "a program on the processor".into() } else { String::new() },
+                software: found.software,
+            };
+            Ok(crate::wgpu::device::found()?.into_iter().enumerate().map(describe).collect())
         }
         _ => Err(format!("this build has no {kind} backend")),
     }
 }
 
-/// Opens an accelerator: `cuda`, `cuda:1`.
+/// Opens an accelerator: `cuda`, `cuda:1`, `wgpu`.
 pub(super) fn open(name: &str, math: Math) -> Result<Device> {
     let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
     let (kind, index) = match name.split_once(':') {
@@ -78,6 +93,11 @@ fn backend(kind: &str, index: usize, math: Math) -> std::result::Result<Box<dyn 
             let gpu = crate::cuda::device::Gpu::open(index).map_err(Some)?;
             Ok(Box::new(crate::cuda::Cuda::with_math(gpu, math)))
         }
+        #[cfg(feature = "wgpu")]
+        "wgpu" => {
+            let gpu = crate::wgpu::device::Gpu::open(index).map_err(Some)?;
+            Ok(Box::new(crate::wgpu::Wgpu::new(gpu, math).map_err(Some)?))
+        }
         _ => Err(None),
     }
 }
@@ -86,14 +106,19 @@ fn backend(kind: &str, index: usize, math: Math) -> std::result::Result<Box<dyn 
 pub(super) fn best(threads: usize, math: Math) -> (Device, String) {
     let mut reasons = Vec::new();
     for kind in KINDS {
-        match open(kind, math) {
-            Ok(device) => {
-                let line = match accelerators().0.into_iter().find(|a| a.name == device.name()) {
-                    Some(found) => format!("{} ({})", found.name, found.model),
-                    None => device.name().to_string(),
-                };
-                return (device, line);
+        let found = match of_kind(kind) {
+            Ok(found) => found,
+            Err(why) => {
+                reasons.push(format!("{kind}: {why}"));
+                continue;
             }
+        };
+        let Some(first) = found.into_iter().find(|found| !found.software) else {
+            reasons.push(format!("{kind}: only programs on the processor"));
+            continue;
+        };
+        match open(&first.name, math) {
+            Ok(device) => return (device, format!("{} ({})", first.name, first.model)),
             Err(Error::Device { why, .. }) => reasons.push(format!("{kind}: {why}")),
             Err(other) => reasons.push(format!("{kind}: {other}")),
         }

@@ -5,6 +5,7 @@
 //! `reference`; `cpu` (and `cuda`, `wgpu`) must return the same bits.
 #![forbid(unsafe_code)]
 
+pub mod ceiling;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;

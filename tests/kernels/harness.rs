@@ -8,6 +8,8 @@ use cytograd::cpu::Cpu;
 use cytograd::kernel::Kernel;
 use cytograd::reference::Reference;
 use std::sync::OnceLock;
+#[cfg(feature = "wgpu")]
+use cytograd::wgpu::Wgpu;
 #[cfg(feature = "cuda")]
 use {
     crate::shim, cytograd::cuda::Cuda, cytograd::cuda::device::Gpu, cytograd::cuda::driver::Driver,
@@ -34,6 +36,10 @@ pub enum Out {
 
 /// Most words of a case that runs under the address sanitizer, which is slow.
 const SANITIZED_WORDS: usize = 20_000;
+
+/// Most words of a case that runs on a Vulkan adapter which is a program.
+#[cfg(feature = "wgpu")]
+const SOFTWARE_WORDS: usize = 1 << 20;
 
 /// The backends under test beside the reference: name and backend. None under the address sanitizer,
 /// which is there for the CUDA kernels.
@@ -90,6 +96,36 @@ fn cuda_for(call: &Call) -> Vec<(&'static str, &'static dyn Backend)> {
         }
     }
     chosen
+}
+
+/// The wgpu backend on the first Vulkan adapter, often a program on the processor. `CYTOGRAD_REQUIRE=wgpu`
+/// makes a missing one a failure.
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Option<&'static Wgpu> {
+    static ONE: OnceLock<Option<Wgpu>> = OnceLock::new();
+    let open = || match crate::adapter::wgpu() {
+        _ if sanitized() => None,
+        Ok(wgpu) => Some(wgpu),
+        Err(why) if crate::adapter::required() => panic!("{why}"),
+        Err(why) => {
+            eprintln!("skipped: kernels on a Vulkan adapter: {why}");
+            None
+        }
+    };
+    ONE.get_or_init(open).as_ref()
+}
+
+/// The wgpu backend if this call is worth running there: an adapter that is a program takes its time.
+#[cfg(feature = "wgpu")]
+fn wgpu_for(kernel: &'static Kernel, words: usize) -> Option<&'static dyn Backend> {
+    let wgpu = wgpu()?;
+    let small = !wgpu.gpu().adapter().software || words <= SOFTWARE_WORDS;
+    (small && cytograd::wgpu::has(kernel)).then_some(wgpu as &dyn Backend)
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu_for(_: &'static Kernel, _: usize) -> Option<&'static dyn Backend> {
+    None
 }
 
 /// Whether this process is the one that [`crate::sanitize`] started.
@@ -154,6 +190,9 @@ pub fn check_geometry<P: Pod>(
     for (name, backend) in backends() {
         let found = run(backend.as_ref(), POISON[1]);
         compare(what, kernel.name, name, outputs, &found, &expected);
+    }
+    if let Some(backend) = wgpu_for(kernel, words) {
+        compare(what, kernel.name, backend.name(), outputs, &run(backend, POISON[1]), &expected);
     }
     let call = Call { kernel, params: bytemuck::bytes_of(params), buffers: &[], geometry };
     for (name, backend) in cuda_for(&call) {

@@ -1,5 +1,7 @@
 //! Every kernel on every backend: hostile shapes and values, the reference's bits, guard words intact.
 
+#[cfg(feature = "wgpu")]
+mod adapter;
 mod elementwise;
 #[cfg(feature = "cuda")]
 mod faults;
