@@ -42,8 +42,8 @@ pub trait Replay: Send + Sync {
     fn replay(&self) -> Result<()>;
 }
 
-/// How exactly a device computes. Only dense products on CUDA devices since capability 8.0 differ;
-/// everything else is strict in every mode.
+/// How exactly a device computes. Only dense products on CUDA devices since capability 8.0 differ; everything
+/// else is strict in every mode. A Vulkan adapter is taken as it is in any other mode than strict, unchecked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Math {
     /// The reference's bits.

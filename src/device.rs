@@ -9,7 +9,7 @@ mod rate;
 mod record;
 
 pub use check::{Check, self_check};
-pub use find::{Accelerator, accelerators};
+pub use find::{Accelerator, accelerators, verify};
 pub use record::Recording;
 
 use crate::backend::{Backend, Buffer, Call, Math};

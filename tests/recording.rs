@@ -1,7 +1,11 @@
-//! Steps that are recorded once and replayed, on CUDA: the bits of running them, and no memory of
-//! theirs in other hands. On the kernels' source on the host, and on a device if there is one.
+//! Steps that are recorded once and replayed: the bits of running them, and no memory of
+//! theirs in other hands. On the CUDA kernels' source on the host, on a CUDA
+//! device if there is one, and on a Vulkan adapter.
 #![cfg(feature = "cuda")]
 
+#[cfg(feature = "wgpu")]
+#[path = "kernels/adapter.rs"]
+mod adapter;
 mod models;
 #[path = "kernels/shim.rs"]
 mod shim;
@@ -25,6 +29,8 @@ fn devices() -> Vec<Device> {
         Err(why) if shim::listed("CYTOGRAD_REQUIRE", "cuda") => panic!("{why}"),
         Err(why) => eprintln!("skipped: CUDA kernels on a device: {why}"),
     }
+    #[cfg(feature = "wgpu")]
+    all.extend(adapter::device());
     all
 }
 
@@ -67,7 +73,7 @@ fn a_recorded_step_runs_only_when_it_is_replayed() {
         let (x, y) = (tensor(1000, 1, &device), tensor(1000, 2, &device));
         let step = || x.mul(&y)?.add(&x)?.narrow(0, 10, 500)?.contiguous();
         let expected = step().unwrap().to_vec().unwrap();
-        let (recording, out) = device.record(step).unwrap().expect("CUDA records");
+        let (recording, out) = device.record(step).unwrap().expect("the device records");
         recording.replay(0).unwrap();
         assert_eq!(out.to_vec().unwrap(), expected);
         // New values in the same memory.
@@ -83,7 +89,7 @@ fn memory_of_a_recorded_step_is_not_given_to_others() {
         let x = tensor(5000, 1, &device);
         let step = || x.exp()?.mul(&x)?.sum_all();
         let expected = step().unwrap().to_vec().unwrap();
-        let (recording, out) = device.record(step).unwrap().expect("CUDA records");
+        let (recording, out) = device.record(step).unwrap().expect("the device records");
         let mut others: Vec<Tensor> = Vec::new();
         for round in 0..3 {
             others.extend((0..6).map(|i| tensor(5000, 10 + i, &device)));

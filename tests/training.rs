@@ -5,6 +5,10 @@ mod models;
 #[path = "kernels/shim.rs"]
 mod shim;
 
+#[cfg(feature = "wgpu")]
+#[path = "kernels/adapter.rs"]
+mod adapter;
+
 use cytograd::device::Device;
 use models::{Critic, clams, clams_bits, critic_bits};
 
@@ -72,6 +76,15 @@ fn whole_runs_have_the_same_bits_on_a_cuda_device() {
     let Some(device) = cuda() else { return };
     let cpu = Device::cpu(4);
     assert!(critic_bits(&device, 100) == critic_bits(&cpu, 100), "100 steps of the critic");
+    assert!(clams_bits(&device, 100) == clams_bits(&cpu, 100), "100 iterations of CLAMS");
+}
+
+#[test]
+#[cfg(feature = "wgpu")]
+fn whole_runs_have_the_same_bits_on_a_vulkan_adapter() {
+    let Some(device) = adapter::device() else { return };
+    let cpu = Device::cpu(2);
+    assert!(critic_bits(&device, 20) == critic_bits(&cpu, 20), "20 steps of the critic");
     assert!(clams_bits(&device, 100) == clams_bits(&cpu, 100), "100 iterations of CLAMS");
 }
 

@@ -55,7 +55,13 @@ struct Dispersion {
 fn math_dispersion(r: f32) -> Dispersion {
     let theta = math_exp(r);
     let inverse_next = quotient(1.0f, 1.0f + theta);
-    return Dispersion(theta, quotient(1.0f, theta), math_stirling_error(theta), inverse_next, math_digamma_rest(inverse_next));
+    return Dispersion(
+        theta,
+        quotient(1.0f, theta),
+        math_stirling_error(theta),
+        inverse_next,
+        math_digamma_rest(inverse_next),
+    );
 }
 
 // `x = n ln 2 + r` as `2^(n + up)` and r; NaN stays in r.
@@ -66,7 +72,10 @@ struct Shifted {
 fn math_reduce_to(x: f32, up: f32) -> Shifted {
     let k = mul_add(x, LOG2_E, ROUND + up);
     let n = k - (ROUND + up);
-    return Shifted(bitcast<f32>(bitcast<u32>(1.0f) + (bitcast<u32>(k) << 23)), mul_add(n, -LN2_LO, mul_add(n, -LN2_HI, x)));
+    return Shifted(
+        bitcast<f32>(bitcast<u32>(1.0f) + (bitcast<u32>(k) << 23)),
+        mul_add(n, -LN2_LO, mul_add(n, -LN2_HI, x)),
+    );
 }
 
 // `e^x` for x in [-87, 88].
@@ -224,7 +233,8 @@ fn math_count_value(x: f32, mean: Mean, t: Dispersion) -> f32 {
 // The derivatives with respect to m and r; no value.
 fn math_count_slopes(x: f32, mean: Mean, t: Dispersion) -> LogProbability {
     let excess = quotient(1.0f, 1.0f + mean.ratio) * (x - mean.mu);
-    let further = math_log1p((x - 1.0f) * t.inverse_next) + (math_digamma_rest(quotient(1.0f, x + t.theta)) - t.digamma_next);
+    let later = math_digamma_rest(quotient(1.0f, x + t.theta)) - t.digamma_next;
+    let further = math_log1p((x - 1.0f) * t.inverse_next) + later;
     let rise = t.inverse + further;
     return LogProbability(0.0f, excess, mul_add(t.theta, rise - mean.log_ratio, -excess), 0.0f);
 }

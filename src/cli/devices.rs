@@ -2,13 +2,17 @@
 
 use super::{Session, output};
 use crate::cpu::simd::{self, Level};
-use crate::device::{Check, Device, accelerators, self_check};
+use crate::device::{Check, Device, accelerators, self_check, verify};
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 
 /// List the backends, check that they return exact bits, show memory
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Check every basic operation anew, at length: 2^20 random values each, and all that tell
+    #[arg(long)]
+    verify: bool,
+}
 
 /// One device, checked.
 struct Row {
@@ -19,6 +23,8 @@ struct Row {
     memory: Option<(u64, Option<u64>)>,
     /// More fields of its JSON.
     more: Value,
+    /// In which forms its operations are exact, if that was asked for and there is a choice.
+    forms: Option<String>,
     /// The self-check, or why it could not be run.
     checks: std::result::Result<Vec<Check>, String>,
 }
@@ -34,6 +40,9 @@ impl Row {
             "memory": self.memory.map(|(total, available)| json!({ "bytes": total, "available": available })),
             "strict": self.strict(),
         });
+        if let Some(forms) = &self.forms {
+            value["forms"] = json!(forms);
+        }
         for (key, field) in self.more.as_object().into_iter().flatten() {
             value[key] = field.clone();
         }
@@ -54,6 +63,9 @@ impl Row {
             let available = available.map_or(String::new(), |bytes| format!(", {} available", output::bytes(bytes)));
             text += &format!("       memory {}{available}\n", output::bytes(total));
         }
+        if let Some(forms) = &self.forms {
+            text += &format!("       exact: {forms}\n");
+        }
         match &self.checks {
             Ok(checks) => {
                 let elements: usize = checks.iter().map(|check| check.elements).sum();
@@ -70,18 +82,23 @@ impl Row {
     }
 }
 
-pub fn run(_: &Args, session: &mut Session) -> Result<()> {
+pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let threads = session.common.threads();
     let mut rows = vec![Row {
         name: "cpu".into(),
         what: format!("{threads} threads, {}", simd_name()),
         memory: memory().map(|(total, available)| (total, Some(available))),
         more: json!({ "threads": threads, "simd": simd_name() }),
+        forms: None,
         checks: Ok(self_check(&Device::cpu(threads))?),
     }];
     let (present, absent) = accelerators();
     for found in present {
-        let checks = Device::open(&found.name, threads).and_then(|device| self_check(&device));
+        let forms = if args.verify { verify(&found) } else { Ok(None) };
+        let (forms, checks) = match forms {
+            Ok(forms) => (forms, Device::open(&found.name, threads).and_then(|device| self_check(&device))),
+            Err(e) => (None, Err(e)),
+        };
         rows.push(Row {
             what: [found.model.as_str(), &found.detail, &format!("driver {}", found.driver)]
                 .into_iter()
@@ -90,6 +107,7 @@ pub fn run(_: &Args, session: &mut Session) -> Result<()> {
                 .join(", "),
             memory: found.memory.map(|bytes| (bytes, None)),
             more: json!({ "model": found.model, "detail": found.detail, "driver": found.driver }),
+            forms,
             checks: checks.map_err(|e| why(&e)),
             name: found.name,
         });

@@ -66,6 +66,21 @@ fn of_kind(kind: &str) -> std::result::Result<Vec<Accelerator>, String> {
     }
 }
 
+/// Checks each basic operation of an accelerator at length, also if that was done before, and says in which
+/// form each is exact there; `None` where the operations need no check.
+///
+/// # Errors
+/// Those of the device; `Error::Device` if there is no exact form of an operation.
+#[allow(unused_variables)]
+pub fn verify(accelerator: &Accelerator) -> Result<Option<String>> {
+    #[cfg(feature = "wgpu")]
+    if let Some(index) = accelerator.name.strip_prefix("wgpu:").and_then(|index| index.parse().ok()) {
+        let gpu = crate::wgpu::device::Gpu::open(index)?;
+        return crate::wgpu::verify(&gpu).map(|forms| Some(forms.describe()));
+    }
+    Ok(None)
+}
+
 /// Opens an accelerator: `cuda`, `cuda:1`, `wgpu`.
 pub(super) fn open(name: &str, math: Math) -> Result<Device> {
     let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
@@ -96,7 +111,7 @@ fn backend(kind: &str, index: usize, math: Math) -> std::result::Result<Box<dyn 
         #[cfg(feature = "wgpu")]
         "wgpu" => {
             let gpu = crate::wgpu::device::Gpu::open(index).map_err(Some)?;
-            Ok(Box::new(crate::wgpu::Wgpu::new(gpu, math).map_err(Some)?))
+            Ok(Box::new(crate::wgpu::Wgpu::new(gpu.into(), math).map_err(Some)?))
         }
         _ => Err(None),
     }

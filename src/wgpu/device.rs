@@ -118,13 +118,8 @@ impl Gpu {
             usage: BufferUsages::UNIFORM | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        let inner = Inner {
-            pipelines: Pipelines::default(),
-            batch: Batch::default(),
-            recording: None,
-            arena,
-            outbox: None,
-        };
+        let inner =
+            Inner { pipelines: Pipelines::default(), batch: Batch::default(), recording: None, arena, outbox: None };
         Ok(Gpu {
             name,
             found,
@@ -150,6 +145,11 @@ impl Gpu {
     /// Whether it has binary64 and 64-bit integers.
     pub fn has_double(&self) -> bool {
         self.device.features().contains(WELCOME)
+    }
+
+    /// Bytes that a kernel sees of a buffer through one binding; larger buffers take several.
+    pub fn largest_binding(&self) -> u64 {
+        self.bank()
     }
 
     /// What a verdict on it holds for: the adapter, its driver.
@@ -285,8 +285,9 @@ impl Gpu {
     }
 }
 
-/// The first line of a text, without its end mark.
+/// What wgpu says over several lines, on one.
 fn line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.next().unwrap_or("no reason given").trim_end_matches('.').into()
+    let lines = text.lines().map(|line| line.trim().trim_end_matches(['.', ':']));
+    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && *line != "Caused by").collect();
+    if said.is_empty() { "no reason given".into() } else { said.join(": ") }
 }

@@ -43,7 +43,9 @@ pub struct Family {
 }
 
 macro_rules! family {
-    ($module:ident) => { family!($module, &$module::KERNELS) };
+    ($module:ident) => {
+        family!($module, &$module::KERNELS)
+    };
     ($module:ident, $kernels:expr) => {
         Family {
             module: stringify!($module),
@@ -99,22 +101,18 @@ impl Wgpu {
     ///
     /// # Errors
     /// `Error::Device` if the adapter fails the check, with the name of the operation.
-    pub fn new(gpu: Gpu, math: Math) -> Result<Self> {
+    pub fn new(gpu: Arc<Gpu>, math: Math) -> Result<Self> {
         let forms = match (math, gpu.kept_verdict()) {
             (Math::Fast | Math::Bf16, _) => Forms::NATIVE,
             (Math::Strict, Some(forms)) => forms,
-            (Math::Strict, None) => {
-                let forms = check::examine(&gpu)?.map_err(|operation| unfit(&gpu, &operation))?;
-                gpu.keep_verdict(forms);
-                forms
-            }
+            (Math::Strict, None) => verify(&gpu)?,
         };
         Ok(Self::with_forms(gpu, forms))
     }
 
     /// The backend with these forms of the basic operations, unchecked.
-    pub fn with_forms(gpu: Gpu, forms: Forms) -> Self {
-        Wgpu { gpu: Arc::new(gpu), forms, scratch: Mutex::default() }
+    pub fn with_forms(gpu: Arc<Gpu>, forms: Forms) -> Self {
+        Wgpu { gpu, forms, scratch: Mutex::default() }
     }
 
     /// The adapter.
@@ -145,12 +143,22 @@ impl Wgpu {
     }
 }
 
-/// The error for an adapter that has no exact form of an operation.
-fn unfit(gpu: &Gpu, operation: &str) -> Error {
+/// Checks an adapter, whatever is known of it, and keeps the verdict.
+///
+/// # Errors
+/// `Error::Device` if it fails, with the name of the operation.
+pub fn verify(gpu: &Gpu) -> Result<Forms> {
     let found = gpu.adapter();
+    let forms = check::examine(gpu)?.map_err(|what| unfit(gpu.name(), &found.name, &found.driver, &what))?;
+    gpu.keep_verdict(forms);
+    Ok(forms)
+}
+
+/// The error for an adapter that has no exact form of an operation.
+fn unfit(device: &str, name: &str, driver: &str, operation: &str) -> Error {
     Error::Device {
-        device: gpu.name().into(),
-        why: format!("{} ({}) fails the strict self-check in {operation}", found.name, found.driver),
+        device: device.into(),
+        why: format!("{name} ({driver}) fails the strict self-check in {operation}"),
         fix: "use --math fast, or --device cpu".into(),
     }
 }
@@ -217,6 +225,15 @@ impl Backend for Wgpu {
 mod tests {
     use super::*;
     use shader::MulAdd;
+
+    #[test]
+    fn an_adapter_that_fails_gets_one_line_with_the_operation_and_the_way_out() {
+        let error = unfit("wgpu:0", "a card", "a driver 1.2", "division: that of 0x1, 0x2, 0x3 is 0x4, not 0x5");
+        assert_eq!(error.exit_code(), 3);
+        let line = error.to_string();
+        assert!(!line.contains('\n') && line.contains("a card (a driver 1.2)"), "{line}");
+        assert!(line.contains("division") && line.contains("--math fast"), "{line}");
+    }
 
     /// Every entry with every choice that the planners make is met by `tests/kernels`; here, that those
     /// without choices compile in all forms.

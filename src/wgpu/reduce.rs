@@ -7,8 +7,7 @@ use crate::kernel::reduce::{
 use crate::kernel::{Kernel, params};
 
 /// The kernels of the family, each with its planner.
-pub static KERNELS: [(&Kernel, Planner); 5] =
-    [(&LAST, last), (&AXIS, axis), (&ALL, all), (&ARG, arg), (&SCAN, scan)];
+pub static KERNELS: [(&Kernel, Planner); 5] = [(&LAST, last), (&AXIS, axis), (&ALL, all), (&ARG, arg), (&SCAN, scan)];
 
 /// Columns from which a thread per column keeps an adapter busy.
 const MANY: u64 = 1 << 14;

@@ -33,6 +33,18 @@ impl Forms {
     /// The adapter's own operations.
     pub const NATIVE: Forms = Forms { mul_add: MulAdd::Native, native_quotient: true, native_root: true };
 
+    /// In words, as `fused multiply-add in binary64, division native, square root native`.
+    pub fn describe(&self) -> String {
+        let mul_add = match self.mul_add {
+            MulAdd::Native => "native",
+            MulAdd::Double => "in binary64",
+            MulAdd::Integers => "in integers",
+        };
+        let form = |native: bool| if native { "native" } else { "in integers" };
+        let (quotient, root) = (form(self.native_quotient), form(self.native_root));
+        format!("fused multiply-add {mul_add}, division {quotient}, square root {root}")
+    }
+
     fn texts(&self) -> [&'static str; 3] {
         [
             match self.mul_add {
@@ -123,9 +135,8 @@ impl Entry<'_> {
             let Slot { name, element, written } = slot;
             let access = if *written { "read_write" } else { "read" };
             for k in 0..banks {
-                text += &format!(
-                    "@group(0) @binding({binding}) var<storage, {access}> {name}_{k}: array<{element}>;\n"
-                );
+                text +=
+                    &format!("@group(0) @binding({binding}) var<storage, {access}> {name}_{k}: array<{element}>;\n");
                 binding += 1;
             }
             // All but the last bank: taken if the index lies in it.
@@ -203,7 +214,8 @@ fn exact(module: &[u32]) -> Vec<u32> {
     const ORDERED_NOT_EQUAL: u32 = 182;
     const UNORDERED_NOT_EQUAL: u32 = 183;
     // F-to-integer and back, negation, + - * /, comparisons.
-    let floating = |op: u32| matches!(op, EXT_INST | 109..=112 | 115 | 127 | 129 | 131 | 133 | 136 | 140 | 141 | 180..=191);
+    let floating =
+        |op: u32| matches!(op, EXT_INST | 109..=112 | 115 | 127 | 129 | 131 | 133 | 136 | 140 | 141 | 180..=191);
     let mut module = module.to_vec();
     let mut marks = Vec::new();
     let mut place = None;

@@ -66,10 +66,30 @@ fn a_wrong_option_value_names_the_option() {
 fn a_device_that_is_not_there_is_exit_code_3() {
     let place = Place::new();
     cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});
-    for device in ["cuda", "cuda:1", "wgpu", "abacus"] {
+    for device in ["cuda", "cuda:1", "wgpu:99", "abacus"] {
         let train = "train resnet --reference ref.h5ad --label-key cell_type --out run";
         place.fails(&format!("{train} --device {device}"), 3, &[device, "--device cpu"]);
     }
+}
+
+#[test]
+fn without_a_vulkan_driver_wgpu_is_exit_code_3_and_auto_is_the_processor() {
+    let place = Place::new();
+    cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});
+    let run = |arguments: &str| {
+        let mut command = place.command(&arguments.split_whitespace().collect::<Vec<_>>());
+        // Drivers are found by these; both names are in use.
+        command.env("VK_ICD_FILENAMES", "/nonexistent").env("VK_DRIVER_FILES", "/nonexistent");
+        let out = start(&mut command).wait_with_output().expect("the program ends");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let train = "train resnet --reference ref.h5ad --label-key cell_type --out run --device wgpu";
+    let (code, said) = run(train);
+    assert_eq!(code, Some(3), "{said}");
+    let line = said.lines().last().unwrap_or_default();
+    let reasons = ["no Vulkan driver", "this build has no wgpu backend"];
+    assert!(reasons.iter().any(|reason| line.contains(reason)) && line.contains("--device cpu"), "{said}");
+    assert_eq!(run("bench --quick exp").0, Some(0));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 
 use cytograd::Result;
 use cytograd::backend::Math;
+use cytograd::device::Device;
 use cytograd::wgpu::Wgpu;
 use cytograd::wgpu::device::Gpu;
 
 /// The backend on the first adapter.
 pub fn wgpu() -> Result<Wgpu> {
-    Wgpu::new(Gpu::open(0)?, Math::Strict)
+    Wgpu::new(Gpu::open(0)?.into(), Math::Strict)
 }
 
 /// Whether a machine without an adapter fails the tests: `CYTOGRAD_REQUIRE` lists `wgpu`.
@@ -26,4 +27,9 @@ pub fn gpu() -> Option<Gpu> {
             None
         }
     }
+}
+
+/// The same as a device.
+pub fn device() -> Option<Device> {
+    Some(Device::new(Box::new(Wgpu::new(gpu()?.into(), Math::Strict).unwrap_or_else(|e| panic!("{e}")))))
 }

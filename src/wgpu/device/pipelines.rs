@@ -70,10 +70,7 @@ impl Pipelines {
             for k in 0..u64::from(banks) {
                 let size = (memory.buffer.size() - k * bank).min(bank);
                 let part = BufferBinding { buffer: &memory.buffer, offset: k * bank, size: NonZeroU64::new(size) };
-                entries.push(BindGroupEntry {
-                    binding: entries.len() as u32,
-                    resource: BindingResource::Buffer(part),
-                });
+                entries.push(BindGroupEntry { binding: entries.len() as u32, resource: BindingResource::Buffer(part) });
             }
         }
         let descriptor = BindGroupDescriptor { label: Some(step.entry), layout: &made.layout, entries: &entries };
@@ -110,7 +107,8 @@ impl Pipelines {
             self.layouts.entry(written).or_insert_with_key(|written| layouts(&gpu.device, written));
         let descriptor = ShaderModuleDescriptorPassthrough {
             label: Some(key.entry),
-            entry_points: vec![PassthroughShaderEntryPoint { name: key.entry.into(), workgroup_size: (1, 1, 1) }].into(),
+            entry_points: vec![PassthroughShaderEntryPoint { name: key.entry.into(), workgroup_size: (1, 1, 1) }]
+                .into(),
             spirv: Some(words.into()),
             ..Default::default()
         };
@@ -140,9 +138,12 @@ fn layouts(device: &Device, written: &[bool]) -> (BindGroupLayout, PipelineLayou
         count: None,
     };
     let mut entries = vec![entry(0, BufferBindingType::Uniform, true, BLOCK)];
-    entries.extend(written.iter().enumerate().map(|(i, &written)| {
-        entry(i + 1, BufferBindingType::Storage { read_only: !written }, false, 4)
-    }));
+    entries.extend(
+        written
+            .iter()
+            .enumerate()
+            .map(|(i, &written)| entry(i + 1, BufferBindingType::Storage { read_only: !written }, false, 4)),
+    );
     let layout = device.create_bind_group_layout(&BindGroupLayoutDescriptor { label: None, entries: &entries });
     let pipelines = device.create_pipeline_layout(&PipelineLayoutDescriptor {
         label: None,

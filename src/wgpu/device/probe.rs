@@ -33,18 +33,23 @@ impl Found {
     /// Why the kernels cannot run on it, if so.
     pub fn unfit(&self) -> Option<String> {
         let computes = self.adapter.get_downlevel_capabilities().flags.contains(DownlevelFlags::COMPUTE_SHADERS);
-        let missing = match (computes, self.adapter.features().contains(Features::PASSTHROUGH_SHADERS)) {
-            (false, _) => "computes nothing: its driver has no compute shaders",
-            (_, false) => "takes no SPIR-V",
-            _ => return None,
-        };
-        Some(format!("{} ({}) {missing}", self.name, self.driver))
+        let takes_spirv = self.adapter.features().contains(Features::PASSTHROUGH_SHADERS);
+        missing(computes, takes_spirv).map(|what| format!("{} ({}) {what}", self.name, self.driver))
     }
 
     /// What a verdict on the adapter holds for.
     pub(super) fn identity(&self) -> String {
         let info = self.adapter.get_info();
         format!("{} {:x}:{:x} {} {}", info.name, info.vendor, info.device, info.driver, info.driver_info)
+    }
+}
+
+/// What an adapter lacks, in words.
+fn missing(computes: bool, takes_spirv: bool) -> Option<&'static str> {
+    match (computes, takes_spirv) {
+        (false, _) => Some("cannot compute: its driver has no compute shaders"),
+        (_, false) => Some("cannot be used: its driver takes no SPIR-V"),
+        _ => None,
     }
 }
 
@@ -76,9 +81,17 @@ pub fn found() -> Result<Vec<Found>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_without_compute_shaders_is_named_as_one() {
+        assert!(missing(false, true).is_some_and(|what| what.contains("no compute shaders")));
+        assert!(missing(true, false).is_some() && missing(true, true).is_none());
+    }
+
     #[test]
     fn a_machine_without_adapters_gets_one_line() {
-        if let Err(why) = super::found() {
+        if let Err(why) = found() {
             assert!(why.contains("Vulkan driver") && !why.contains('\n'), "{why}");
         }
     }
