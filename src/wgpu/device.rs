@@ -9,6 +9,7 @@ mod verdict;
 
 pub use probe::{Found, found};
 
+use super::check::Verdict;
 use super::plan::Step;
 use super::shader::Forms;
 use crate::backend::Replay;
@@ -158,13 +159,13 @@ impl Gpu {
     }
 
     /// A verdict that was kept from an earlier run.
-    pub fn kept_verdict(&self) -> Option<Forms> {
+    pub fn kept_verdict(&self) -> Option<Verdict> {
         verdict::kept(&self.identity())
     }
 
     /// Keeps a verdict for later runs, if there is a place for it.
-    pub fn keep_verdict(&self, forms: Forms) {
-        verdict::keep(&self.identity(), forms);
+    pub fn keep_verdict(&self, verdict: &Verdict) {
+        verdict::keep(&self.identity(), verdict);
     }
 
     /// Ends it as if the device had been lost: for tests.

@@ -104,7 +104,7 @@ impl Wgpu {
     pub fn new(gpu: Arc<Gpu>, math: Math) -> Result<Self> {
         let forms = match (math, gpu.kept_verdict()) {
             (Math::Fast | Math::Bf16, _) => Forms::NATIVE,
-            (Math::Strict, Some(forms)) => forms,
+            (Math::Strict, Some(verdict)) => verdict.map_err(|what| unfit(&gpu, &what))?,
             (Math::Strict, None) => verify(&gpu)?,
         };
         Ok(Self::with_forms(gpu, forms))
@@ -148,14 +148,18 @@ impl Wgpu {
 /// # Errors
 /// `Error::Device` if it fails, with the name of the operation.
 pub fn verify(gpu: &Gpu) -> Result<Forms> {
-    let found = gpu.adapter();
-    let forms = check::examine(gpu)?.map_err(|what| unfit(gpu.name(), &found.name, &found.driver, &what))?;
-    gpu.keep_verdict(forms);
-    Ok(forms)
+    let verdict = check::examine(gpu)?;
+    gpu.keep_verdict(&verdict);
+    verdict.map_err(|what| unfit(gpu, &what))
 }
 
 /// The error for an adapter that has no exact form of an operation.
-fn unfit(device: &str, name: &str, driver: &str, operation: &str) -> Error {
+fn unfit(gpu: &Gpu, operation: &str) -> Error {
+    let found = gpu.adapter();
+    refusal(gpu.name(), &found.name, &found.driver, operation)
+}
+
+fn refusal(device: &str, name: &str, driver: &str, operation: &str) -> Error {
     Error::Device {
         device: device.into(),
         why: format!("{name} ({driver}) fails the strict self-check in {operation}"),
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_adapter_that_fails_gets_one_line_with_the_operation_and_the_way_out() {
-        let error = unfit("wgpu:0", "a card", "a driver 1.2", "division: that of 0x1, 0x2, 0x3 is 0x4, not 0x5");
+        let error = refusal("wgpu:0", "a card", "a driver 1.2", "division: that of 0x1, 0x2, 0x3 is 0x4, not 0x5");
         assert_eq!(error.exit_code(), 3);
         let line = error.to_string();
         assert!(!line.contains('\n') && line.contains("a card (a driver 1.2)"), "{line}");

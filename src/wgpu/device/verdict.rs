@@ -1,5 +1,6 @@
 //! Verdicts of the self-check, kept between runs: a file per adapter and driver, in the user's cache.
 
+use crate::wgpu::check::Verdict;
 use crate::wgpu::shader::{Forms, MulAdd};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -21,24 +22,28 @@ fn file(identity: &str) -> Option<PathBuf> {
 }
 
 /// A verdict that was kept.
-pub(super) fn kept(identity: &str) -> Option<Forms> {
+pub(super) fn kept(identity: &str) -> Option<Verdict> {
     parse(&std::fs::read_to_string(file(identity)?).ok()?)
 }
 
 /// Keeps a verdict; without a place for it the check is run again next time.
-pub(super) fn keep(identity: &str, forms: Forms) {
+pub(super) fn keep(identity: &str, verdict: &Verdict) {
     let write = || -> Option<()> {
         let path = file(identity)?;
         let folder = path.parent()?;
         std::fs::create_dir_all(folder).ok()?;
         let mut whole = tempfile::NamedTempFile::new_in(folder).ok()?;
-        std::io::Write::write_all(&mut whole, text(forms).as_bytes()).ok()?;
+        std::io::Write::write_all(&mut whole, text(verdict).as_bytes()).ok()?;
         whole.persist(path).ok().map(|_| ())
     };
     let _ = write();
 }
 
-fn text(forms: Forms) -> String {
+fn text(verdict: &Verdict) -> String {
+    let forms = match verdict {
+        Ok(forms) => forms,
+        Err(what) => return format!("fails {what}\n"),
+    };
     let mul_add = match forms.mul_add {
         MulAdd::Native => "native",
         MulAdd::Double => "double",
@@ -48,7 +53,10 @@ fn text(forms: Forms) -> String {
     format!("mul_add {mul_add}\nquotient {}\nroot {}\n", form(forms.native_quotient), form(forms.native_root))
 }
 
-fn parse(text: &str) -> Option<Forms> {
+fn parse(text: &str) -> Option<Verdict> {
+    if let Some(what) = text.strip_prefix("fails ") {
+        return Some(Err(what.trim_end().into()));
+    }
     let mut lines = text.lines();
     let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
     let mul_add = match field("mul_add")? {
@@ -62,7 +70,7 @@ fn parse(text: &str) -> Option<Forms> {
         "integers" => Some(false),
         _ => None,
     };
-    Some(Forms { mul_add, native_quotient: native(field("quotient")?)?, native_root: native(field("root")?)? })
+    Some(Ok(Forms { mul_add, native_quotient: native(field("quotient")?)?, native_root: native(field("root")?)? }))
 }
 
 #[cfg(test)]
@@ -72,9 +80,11 @@ mod tests {
     #[test]
     fn verdicts_are_read_as_they_were_written() {
         for mul_add in [MulAdd::Native, MulAdd::Double, MulAdd::Integers] {
-            let forms = Forms { mul_add, native_quotient: false, native_root: true };
-            assert_eq!(parse(&text(forms)), Some(forms));
+            let verdict = Ok(Forms { mul_add, native_quotient: false, native_root: true });
+            assert_eq!(parse(&text(&verdict)), Some(verdict));
         }
+        let verdict = Err("division: that of 0x1 is 0x2, not 0x3".to_string());
+        assert_eq!(parse(&text(&verdict)), Some(verdict));
         assert_eq!(parse("mul_add native\nquotient"), None);
     }
 }
