@@ -68,6 +68,8 @@ pub mod stream {
     pub const BOOTSTRAP: u32 = 19;
     /// Tests.
     pub const TEST: u32 = 20;
+    /// First entries of a memory of logits.
+    pub const MEMORY: u32 = 21;
 }
 
 #[inline(always)]

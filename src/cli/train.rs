@@ -14,8 +14,10 @@ use std::path::PathBuf;
 /// Train an annotator on a labelled reference
 ///
 /// clams: classifier and density in one network, its generative loss clipped and gated so that it
-/// does not diverge. jem: the same without clipping. resnet: the classifier alone. The others are
-/// baselines: lda, a Gaussian per type; knn, nearest neighbours; logreg, regression on the genes.
+/// does not diverge. jem: the same without clipping. hdge: a density by contrast with past cells.
+/// hdge-jem: both densities. vera: a generator in place of sampling. resnet: the classifier alone.
+/// The others are baselines: lda, a Gaussian per type; knn, nearest neighbours; logreg, regression on
+/// the genes.
 ///
 /// With --query the preparation of features (variable genes, PCA, Harmony) sees the query's values,
 /// never its labels; annotate then corrects batch effects best. Without it a query is projected.

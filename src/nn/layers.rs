@@ -59,6 +59,8 @@ impl Act {
 /// How a forward pass is meant.
 pub struct Mode {
     train: bool,
+    /// Whether batch normalisation moves its running statistics.
+    moves: bool,
     dropout: Stream,
     /// Tells the dropout masks of one pass apart.
     part: Cell<u32>,
@@ -67,18 +69,28 @@ pub struct Mode {
 impl Mode {
     /// Running statistics, no dropout.
     pub fn eval() -> Self {
-        Mode { train: false, dropout: Stream::new(0, 0), part: Cell::new(0) }
+        Mode { train: false, moves: false, dropout: Stream::new(0, 0), part: Cell::new(0) }
     }
 
     /// Batch statistics and dropout masks from `dropout` (its step is the iteration; passes of one
     /// iteration differ in `first_part`).
     pub fn train(dropout: Stream, first_part: u32) -> Self {
-        Mode { train: true, dropout, part: Cell::new(first_part) }
+        Mode { train: true, moves: true, dropout, part: Cell::new(first_part) }
+    }
+
+    /// A training pass that leaves running statistics alone.
+    pub fn aside(self) -> Self {
+        Mode { moves: false, ..self }
     }
 
     /// Whether this is a training pass.
     pub fn is_train(&self) -> bool {
         self.train
+    }
+
+    /// Whether running statistics follow this pass.
+    pub(super) fn moves_statistics(&self) -> bool {
+        self.moves
     }
 }
 

@@ -2,10 +2,14 @@
 
 use super::layers::Mode;
 use super::{Builder, Id, Init, Params};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::op::batch_norm_with_running;
 use crate::tensor::{Tensor, no_grad};
 use std::cell::RefCell;
+
+/// What running statistics are called beside a layer's parameters.
+const MEAN: &str = "running_mean";
+const VAR: &str = "running_var";
 
 /// Mean and variance that batch normalisation uses outside training, per feature.
 #[derive(Clone, Debug)]
@@ -67,9 +71,37 @@ impl BatchNorm {
         *self.running.borrow_mut() = Some(running);
     }
 
+    /// Name, shape and values of the running statistics.
+    pub fn export(&self, p: &Params) -> Result<[(String, Vec<usize>, Vec<f32>); 2]> {
+        let running = self.running(p)?;
+        let one = |part: &str, t: &Tensor| Ok::<_, Error>((self.part(part), t.shape().to_vec(), t.to_vec()?));
+        Ok([one(MEAN, &running.mean)?, one(VAR, &running.var)?])
+    }
+
+    /// Overwrites the running statistics by name, in place: recorded steps go on reading the same memory.
+    ///
+    /// # Errors
+    /// `Error::Argument` naming what is missing.
+    pub fn import<'a>(&self, p: &Params, find: impl Fn(&str) -> Option<(&'a [usize], &'a [f32])>) -> Result<()> {
+        let running = self.running(p)?;
+        for (part, tensor) in [(MEAN, &running.mean), (VAR, &running.var)] {
+            let name = self.part(part);
+            let missing = || Error::Argument { op: "import", what: format!("{name} is missing") };
+            tensor.overwrite(find(&name).ok_or_else(missing)?.1)?;
+        }
+        Ok(())
+    }
+
+    fn part(&self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+
     /// x `[rows, features]`, same shape out.
     pub fn forward(&self, p: &Params, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let (w, b) = (p.get(self.w), p.get(self.b));
+        if mode.is_train() && !mode.moves_statistics() {
+            return x.batch_norm(w, b, self.eps);
+        }
         let running = self.running(p)?;
         if mode.is_train() {
             return batch_norm_with_running(x, w, b, self.eps, &running.mean, &running.var, self.momentum);

@@ -3,6 +3,7 @@
 use super::Init;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::kernel::gather::{COPY, CopyParams};
 use crate::tensor::Tensor;
 use crate::tensor::shape::{numel, row_major};
 
@@ -99,6 +100,17 @@ impl Params {
         }
         let flat = grads.iter().map(|g| g.detach().reshape(&[g.numel()])).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&flat.iter().collect::<Vec<_>>(), 0)
+    }
+
+    /// Holds a parameter within `[low, high]`, in place.
+    ///
+    /// # Errors
+    /// Device errors.
+    pub fn clamp(&self, id: Id, low: f32, high: f32) -> Result<()> {
+        let view = self.get(id);
+        let held = view.detach().clamp(low, high)?;
+        let params = CopyParams { src: held.layout(), dst: view.layout() };
+        view.device().launch(&COPY, &params, &[held.storage(), view.storage()], [view.numel() as u32, 1, 1])
     }
 
     /// Name, shape and values of every parameter.

@@ -49,6 +49,21 @@ pub fn normal(draws: Stream, mean: f32, std: f32, shape: &[usize], device: &Devi
     random(&NORMAL, &random_params(draws, n, mean, std, 0.0), shape, device)
 }
 
+/// Overwrites the rows `index` (u32 `[m]`, no index twice) of `table` `[n, d]`, a whole contiguous
+/// tensor, with those of `x` `[m, d]`, in place.
+pub(crate) fn overwrite_rows(table: &Tensor, index: &Tensor, x: &Tensor) -> Result<()> {
+    let x = x.contiguous()?;
+    let params = RowsParams {
+        x_offset: x.offset() as u32,
+        index_offset: index.offset() as u32,
+        n_rows: table.size(0) as u32,
+        width: table.size(1) as u32,
+        m: index.numel() as u32,
+    };
+    let buffers: [&Storage; 3] = [x.storage(), index.storage(), table.storage()];
+    table.device().launch(&SCATTER_ROWS, &params, &buffers, [x.numel() as u32, 1, 1])
+}
+
 /// Langevin dynamics `x <- x + alpha grad log p(x) + sigma eps`, optionally clamped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgld {
@@ -215,18 +230,7 @@ impl ReplayBuffer {
 
     /// Overwrites the rows of `idx` (no index twice) with those of `x`.
     pub fn write(&self, idx: &[u32], x: &Tensor) -> Result<()> {
-        let x = x.contiguous()?;
-        let index = Tensor::from_u32(idx, &[idx.len()], self.slots.device())?;
-        let width = self.slots.size(1);
-        let params = RowsParams {
-            x_offset: x.offset() as u32,
-            index_offset: 0,
-            n_rows: self.len() as u32,
-            width: width as u32,
-            m: idx.len() as u32,
-        };
-        let buffers: [&Storage; 3] = [x.storage(), index.storage(), self.slots.storage()];
-        self.slots.device().launch(&SCATTER_ROWS, &params, &buffers, [x.numel() as u32, 1, 1])
+        overwrite_rows(&self.slots, &Tensor::from_u32(idx, &[idx.len()], self.slots.device())?, x)
     }
 
     /// Overwrites every slot.

@@ -93,9 +93,7 @@ impl Profile {
     /// The settings for a method and so many training cells.
     pub fn settings(self, method: impl Into<Method>, n_train: usize) -> Settings {
         let (features, ebm) = match method.into() {
-            Method::Network(model) => {
-                (FeatureConfig::default(), EbmConfig { loss: model.loss(), ..EbmConfig::default() })
-            }
+            Method::Network(model) => (FeatureConfig::default(), model.config()),
             Method::Baseline(baseline) => return Settings { features: features_of(baseline), ..Settings::default() },
         };
         let paper = Settings { features, ebm, ..Settings::default() };
@@ -173,6 +171,12 @@ fn small(mut s: Settings, n_train: usize) -> Settings {
     let epochs = STEPS.div_ceil(per_epoch).max(EPOCHS);
     s.ebm.optim.epochs = epochs;
     s.ebm.optim.decay_epochs = vec![epochs / 2, epochs * 3 / 4];
+    s.ebm.optim.warmup = s.ebm.optim.warmup.min(epochs * per_epoch / 10);
+    if let Some(hdge) = &mut s.ebm.hdge {
+        // No cell is remembered more than twice.
+        let batch = s.ebm.optim.batch.min(n_train).max(1);
+        hdge.memory = hdge.memory.min(batch * (2 * n_train / batch).max(1));
+    }
     s
 }
 

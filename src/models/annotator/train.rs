@@ -140,14 +140,9 @@ impl Run<'_> {
             "seconds": took,
             "best_epoch": trainer.best().filter(|_| kept).map(|b| b.log.epoch),
         });
-        let buffer = match trainer.sampler() {
-            Some(sampler) => Some((sampler.buffer().slots().shape().to_vec(), sampler.buffer().slots().to_vec()?)),
-            None => None,
-        };
+        let generative = trainer.generative()?;
         let (mut model, mut metrics) = self.model(&self.learnt(trainer)?)?;
-        if let Some((shape, slots)) = buffer {
-            model.set("buffer", &shape, slots);
-        }
+        generative.into_iter().for_each(|(name, shape, values)| model.set(name, &shape, values));
         if let (Some(all), Some(more)) = (metrics.as_object_mut(), of_training.as_object_mut()) {
             all.append(more);
         }
@@ -202,6 +197,7 @@ impl Run<'_> {
                 let epoch = trainer.end_epoch()?;
                 last_valid = Some(epoch.valid_accuracy).filter(|v| !v.is_nan());
                 log.append(&json!({ "t": trainer.iteration(), "end_of_epoch": epoch }))?;
+                trainer.take_warnings().iter().for_each(|w| observer.warn(w));
                 if saved.elapsed() >= CHECKPOINT_REST || trainer.finished() {
                     folder.checkpoint(&trainer.state()?)?;
                     saved = Instant::now();

@@ -1,8 +1,10 @@
 //! Configuration of the energy-based models; names and defaults of the CLAMS specification.
 
 use super::clip::Clip;
+use super::hdge::HdgeConfig;
+use super::vera::VeraConfig;
 use crate::error::{Error, Result};
-use crate::nn::Act;
+use crate::nn::{Act, OptimizerConfig};
 use serde::{Deserialize, Serialize};
 
 /// Shape of the residual network: `Linear, Res.., Linear, Res.., Linear`.
@@ -63,6 +65,13 @@ impl Default for OptimConfig {
             decay: 0.3,
             warmup: 0,
         }
+    }
+}
+
+impl OptimConfig {
+    /// The rule of a step.
+    pub fn adam(&self) -> OptimizerConfig {
+        OptimizerConfig::Adam { betas: self.betas, eps: self.eps, weight_decay: self.weight_decay, amsgrad: false }
     }
 }
 
@@ -178,52 +187,12 @@ pub struct EbmConfig {
     /// The network models the difference to a Gaussian mixture ([`super::base`]).
     #[serde(default)]
     pub base: bool,
-}
-
-/// The models of this module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Model {
-    /// ELU clipping and `p_on` 0.25.
-    Clams,
-    /// The unclipped energy-based model (Grathwohl et al. 2020).
-    Jem,
-    /// Cross-entropy alone.
-    Resnet,
-}
-
-impl Model {
-    /// All of them.
-    pub const ALL: [Model; 3] = [Model::Clams, Model::Jem, Model::Resnet];
-
-    /// By its name on the command line.
-    pub fn from_name(name: &str) -> Result<Model> {
-        match name {
-            "clams" => Ok(Model::Clams),
-            "jem" => Ok(Model::Jem),
-            "resnet" => Ok(Model::Resnet),
-            other => Err(Error::usage(format!("unknown model \"{other}\""), "use clams, jem or resnet")),
-        }
-    }
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Model::Clams => "clams",
-            Model::Jem => "jem",
-            Model::Resnet => "resnet",
-        }
-    }
-
-    /// Its objective.
-    pub fn loss(self) -> LossConfig {
-        let base = LossConfig::default();
-        match self {
-            Model::Clams => base,
-            Model::Jem => LossConfig { clip: Clip::None, p_on: 1.0, ..base },
-            Model::Resnet => LossConfig { clip: Clip::None, p_on: 0.0, sample_when_off: false, ..base },
-        }
-    }
+    /// A contrastive term beside the cross-entropy ([`super::hdge`]).
+    #[serde(default)]
+    pub hdge: Option<HdgeConfig>,
+    /// A generator in place of the sampler ([`super::vera`]); `optim` is then the energy's.
+    #[serde(default)]
+    pub vera: Option<VeraConfig>,
 }
 
 impl EbmConfig {
@@ -252,6 +221,11 @@ impl EbmConfig {
             ((0.0..=1.0).contains(&self.sgld.reinit), "sgld: reinit is a probability"),
             ((0.0..=1.0).contains(&self.loss.p_on), "loss: p_on is a probability"),
             (self.loss.input_noise >= 0.0, "loss: input noise must not be negative"),
+            (
+                self.vera.as_ref().is_none_or(VeraConfig::fine),
+                "vera: sizes, rates, eta and sigma must be above 0, weights not negative",
+            ),
+            (self.vera.is_none() || self.hdge.is_none(), "vera and hdge exclude each other"),
         ];
         match rules.iter().find(|(fine, _)| !fine) {
             Some((_, what)) => Err(Error::usage(*what, "correct the configuration")),

@@ -1,6 +1,8 @@
 //! What iterations and epochs report, and what their figures mean (CLAMS specification, section 3).
 
 use super::config::EbmConfig;
+use super::hdge::ContrastLog;
+use super::vera::GeneratorLog;
 use serde::{Deserialize, Serialize};
 
 /// What one iteration reports, a line of `log.jsonl`.
@@ -34,6 +36,12 @@ pub struct StepLog {
     pub fresh: usize,
     /// Length of the gradient.
     pub grad_norm: Option<f32>,
+    /// The contrastive term, in models that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contrast: Option<ContrastLog>,
+    /// The generator, in models that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorLog>,
 }
 
 /// When and how a run left the road.
@@ -47,6 +55,27 @@ pub struct Divergence {
     pub unstable_at: Option<u64>,
     /// The values at divergence, in words (they may be NaN, which JSON has not).
     pub values: Option<String>,
+}
+
+impl Divergence {
+    /// Records what an iteration says.
+    pub(super) fn note(&mut self, log: &StepLog, found: Verdict) {
+        if found.unstable {
+            self.unstable_at.get_or_insert(log.t);
+        }
+        if found.strict {
+            self.strict_at.get_or_insert(log.t);
+        }
+        if found.diverged && self.at.is_none() {
+            self.at = Some(log.t);
+            self.values = Some(format!(
+                "loss {:e}, L {:e}, largest sampled feature {:e}",
+                log.loss,
+                log.generative.unwrap_or(0.0),
+                log.max_fake.unwrap_or(0.0)
+            ));
+        }
+    }
 }
 
 /// Validation figures of an epoch.

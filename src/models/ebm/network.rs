@@ -3,7 +3,7 @@
 use super::base::Base;
 use super::config::NetConfig;
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::{Builder, Linear, Mode, Params, ResBlock};
 use crate::tensor::Tensor;
 use crate::tensor::op::Activation;
@@ -88,10 +88,7 @@ impl Network {
     pub fn export(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
         let mut all = self.params.export()?;
         for norm in self.stages.iter().flat_map(|(_, blocks)| blocks).flat_map(ResBlock::norms) {
-            let running = norm.running(&self.params)?;
-            for (part, tensor) in [("running_mean", running.mean), ("running_var", running.var)] {
-                all.push((format!("{}.{part}", norm.name()), tensor.shape().to_vec(), tensor.to_vec()?));
-            }
+            all.extend(norm.export(&self.params)?);
         }
         if let Some(base) = &self.base {
             all.extend(base.export()?);
@@ -107,15 +104,7 @@ impl Network {
         let find = |name: &str| named.iter().find(|(n, ..)| n == name).map(|(_, s, v)| (s.as_slice(), v.as_slice()));
         self.params.import(find)?;
         for norm in self.stages.iter().flat_map(|(_, blocks)| blocks).flat_map(ResBlock::norms) {
-            // In place: recorded steps go on reading the same memory.
-            let running = norm.running(&self.params)?;
-            for (part, tensor) in [("running_mean", &running.mean), ("running_var", &running.var)] {
-                let name = format!("{}.{part}", norm.name());
-                match find(&name) {
-                    Some((_, values)) => tensor.overwrite(values)?,
-                    None => return Err(Error::Argument { op: "import", what: format!("{name} is missing") }),
-                }
-            }
+            norm.import(&self.params, find)?;
         }
         Ok(())
     }

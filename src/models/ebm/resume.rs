@@ -20,36 +20,33 @@ struct Counters {
 }
 
 impl Trainer {
-    /// Parameters, moments, replay buffer, best epoch and counters.
+    /// Parameters, moments, what the objective keeps, best epoch and counters.
     pub fn state(&self) -> Result<State> {
         let mut state = State::default();
-        for (name, shape, values) in self.network.export()? {
-            state.set(format!("network.{name}"), &shape, values);
-        }
-        for (i, values) in self.optimizer.export()?.into_iter().enumerate() {
-            state.set(format!("optimizer.{i}"), &[values.len()], values);
-        }
-        if let Some(sampler) = &self.sampler {
-            let slots = sampler.buffer().slots();
-            state.set("buffer", slots.shape(), slots.to_vec()?);
-        }
+        let mut all = |prefix: &str, named: Vec<Named>| {
+            named.into_iter().for_each(|(name, shape, values)| state.set(format!("{prefix}{name}"), &shape, values));
+        };
+        all("network.", self.learner.network.export()?);
+        all("generative.", self.objective.generative()?);
         if let Some(best) = &self.best {
-            for (name, shape, values) in &best.network {
-                state.set(format!("best.network.{name}"), shape, values.clone());
-            }
-            state.set("best.buffer", &[best.buffer.len()], best.buffer.clone());
+            all("best.network.", best.network.clone());
+            all("best.generative.", best.generative.clone());
+        }
+        for (i, values) in self.learner.optimizer.export()?.into_iter().enumerate() {
+            state.set(format!("optimizer.{i}"), &[values.len()], values);
         }
         let counters = Counters {
             t: self.t,
             epoch: self.epoch,
             on_iterations: self.on_iterations,
-            optimizer_steps: self.optimizer.steps(),
+            optimizer_steps: self.learner.optimizer.steps(),
             stream_x: self.stream_x.position(),
             stream_lab: self.stream_lab.position(),
             divergence: self.divergence.clone(),
             best: self.best.as_ref().map(|b| b.log),
         };
         state.json = serde_json::to_value(counters).map_err(unreadable)?;
+        self.objective.save(&mut state)?;
         Ok(state)
     }
 
@@ -59,18 +56,17 @@ impl Trainer {
     /// `Error::Argument` if the state does not fit the run.
     pub fn restore(&mut self, state: &State) -> Result<()> {
         let counters: Counters = serde_json::from_value(state.json.clone()).map_err(unreadable)?;
-        self.network.import(&under(state, "network."))?;
+        self.learner.network.import(&under(state, "network."))?;
         let moments = (0..)
             .map_while(|i| state.tensors.get(&format!("optimizer.{i}")).map(|(_, values)| values.clone()))
             .collect::<Vec<_>>();
-        self.optimizer.import(&moments, counters.optimizer_steps)?;
-        if let Some(sampler) = &self.sampler {
-            sampler.buffer().load(state.tensor("buffer", sampler.buffer().slots().shape())?)?;
-        }
+        self.learner.optimizer.import(&moments, counters.optimizer_steps)?;
+        self.objective.set_generative(&under(state, "generative."))?;
+        self.objective.restore(state)?;
         self.best = counters.best.map(|log| Best {
             log,
             network: under(state, "best.network."),
-            buffer: state.tensors.get("best.buffer").map(|(_, values)| values.clone()).unwrap_or_default(),
+            generative: under(state, "best.generative."),
         });
         self.stream_x.restore(counters.stream_x);
         self.stream_lab.restore(counters.stream_lab);

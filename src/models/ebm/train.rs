@@ -1,4 +1,5 @@
-//! The training loop of JEM, CLAMS and the plain classifier (CLAMS specification, sections 3 and 4).
+//! The training loop of all models (CLAMS specification, sections 3 to 5); what an iteration does is
+//! its [`Objective`].
 //!
 //! A [`Trainer`] is a state machine over iterations: everything it holds can be saved and put back,
 //! and every random draw is keyed by the iteration, so that a resumed run has the bits of one that
@@ -8,17 +9,20 @@ use super::base::Base;
 use super::cells::Cells;
 use super::config::EbmConfig;
 use super::evaluate;
-use super::iteration::Recorded;
-use super::log::{Divergence, EpochLog};
+use super::joint::Joint;
+use super::log::{Divergence, EpochLog, StepLog, judge};
 use super::network::Network;
+use super::objective::{Batch, Learner, Objective};
 use super::sample::Sampler;
+use super::vera::Vera;
 use crate::data::batches::BatchStream;
 use crate::device::Device;
 use crate::error::Result;
-use crate::nn::{Optimizer, OptimizerConfig};
+use crate::nn::Optimizer;
 use crate::rng::{Stream, stream};
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Which epoch's parameters a run reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,25 +40,22 @@ pub enum Select {
 /// A named array.
 pub type Named = (String, Vec<usize>, Vec<f32>);
 
-/// The best epoch: its network and buffer.
+/// The best epoch: its network, and what cells can be drawn from.
 #[derive(Clone, Debug)]
 pub struct Best {
     /// Its validation figures.
     pub log: EpochLog,
     /// `Network::export`.
     pub network: Vec<Named>,
-    /// All slots of the replay buffer (empty without one).
-    pub buffer: Vec<f32>,
+    /// [`Trainer::generative`].
+    pub generative: Vec<Named>,
 }
 
 /// One run.
 pub struct Trainer {
-    pub(super) config: EbmConfig,
     pub(super) select: Select,
-    pub(super) seed: u64,
-    pub(super) network: Network,
-    pub(super) optimizer: Optimizer,
-    pub(super) sampler: Option<Sampler>,
+    pub(super) learner: Learner,
+    pub(super) objective: Box<dyn Objective>,
     pub(super) stream_x: BatchStream,
     pub(super) stream_lab: BatchStream,
     pub(super) t: u64,
@@ -62,10 +63,10 @@ pub struct Trainer {
     pub(super) best: Option<Best>,
     pub(super) divergence: Divergence,
     pub(super) on_iterations: u64,
-    /// All training cells and their labels.
-    pub(super) x: Tensor,
-    pub(super) y: Tensor,
-    pub(super) recorded: Recorded,
+    /// Signs of a collapse that nobody has asked for yet.
+    warnings: Vec<String>,
+    /// All that there were.
+    warned: BTreeSet<String>,
     train: Cells,
     valid: Cells,
 }
@@ -92,31 +93,22 @@ impl Trainer {
         if config.base {
             network.set_base(Some(Base::fit(&train, classes, config.loss.input_noise, device)?));
         }
-        let adam = OptimizerConfig::Adam {
-            betas: config.optim.betas,
-            eps: config.optim.eps,
-            weight_decay: config.optim.weight_decay,
-            amsgrad: false,
-        };
-        let optimizer = Optimizer::new(adam, network.params().numel(), device)?;
-        let generative = config.loss.w_x > 0.0 && (config.loss.p_on > 0.0 || config.loss.sample_when_off);
+        let optimizer = Optimizer::new(config.optim.adam(), network.params().numel(), device)?;
         let mut counts = vec![0usize; classes];
         for &label in &train.y {
             counts[label as usize] += 1;
         }
-        let sampler = match generative {
-            true => Some(Sampler::new(&config.sgld, train.features, &counts, seed, device)?),
-            false => None,
-        };
         let x = Tensor::from_slice(&train.x, &[n, train.features], device)?;
         let y = Tensor::from_u32(&train.y, &[n], device)?;
+        let learner = Learner { config, seed, network, optimizer, x, y };
+        let objective: Box<dyn Objective> = match &learner.config.vera {
+            Some(vera) => Box::new(Vera::new(vera, &learner)?),
+            None => Box::new(Joint::new(&learner, &counts)?),
+        };
         Ok(Trainer {
-            config,
             select,
-            seed,
-            network,
-            optimizer,
-            sampler,
+            learner,
+            objective,
             stream_x,
             stream_lab,
             t: 0,
@@ -124,9 +116,8 @@ impl Trainer {
             best: None,
             divergence: Divergence::default(),
             on_iterations: 0,
-            x,
-            y,
-            recorded: Recorded::default(),
+            warnings: Vec::new(),
+            warned: BTreeSet::new(),
             train,
             valid,
         })
@@ -144,17 +135,27 @@ impl Trainer {
 
     /// The network as it stands.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.learner.network
     }
 
     /// The network alone.
     pub fn into_network(self) -> Network {
-        self.network
+        self.learner.network
     }
 
     /// The sampler, if the run has one.
     pub fn sampler(&self) -> Option<&Sampler> {
-        self.sampler.as_ref()
+        self.objective.sampler()
+    }
+
+    /// What cells can be drawn from: the replay buffer or the generator, if the run has one.
+    pub fn generative(&self) -> Result<Vec<Named>> {
+        self.objective.generative()
+    }
+
+    /// Signs of a collapse since the last call, in words.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Divergence so far.
@@ -174,23 +175,48 @@ impl Trainer {
 
     /// Whether the run is over.
     pub fn finished(&self) -> bool {
-        self.epoch >= self.config.optim.epochs || self.divergence.at.is_some()
+        self.epoch >= self.learner.config.optim.epochs || self.divergence.at.is_some()
+    }
+
+    /// The learning rate of the next iteration as a share of the initial one.
+    fn pace(&self) -> f64 {
+        let optim = &self.learner.config.optim;
+        let passed = optim.decay_epochs.iter().filter(|&&e| e <= self.epoch).count();
+        let pace = optim.decay.powi(passed as i32);
+        // Warm-up: t/W for t <= W, t from 0, or as VERA has it from 1.
+        let t = self.t as usize + usize::from(self.learner.config.vera.is_some());
+        if t < optim.warmup { pace * t as f64 / optim.warmup as f64 } else { pace }
     }
 
     /// The learning rate of the next iteration.
     pub fn learning_rate(&self) -> f64 {
-        let optim = &self.config.optim;
-        let passed = optim.decay_epochs.iter().filter(|&&e| e <= self.epoch).count();
-        let rate = optim.lr * optim.decay.powi(passed as i32);
-        // Warm-up: lr t/W for t <= W, t from 0.
-        if (self.t as usize) < optim.warmup { rate * self.t as f64 / optim.warmup as f64 } else { rate }
+        self.learner.config.optim.lr * self.pace()
+    }
+
+    /// One iteration. After divergence nothing more is trained.
+    ///
+    /// # Errors
+    /// Device errors. Divergence is not an error: see [`Trainer::divergence`].
+    pub fn step(&mut self) -> Result<StepLog> {
+        let mut log = StepLog { t: self.t, epoch: self.epoch, lr: self.learning_rate(), ..StepLog::default() };
+        let real = self.stream_x.next_batch().to_vec();
+        let labelled = match self.learner.config.loss.shared_batch {
+            true => real.clone(),
+            false => self.stream_lab.next_batch().to_vec(),
+        };
+        let batch = Batch { t: self.t as u32, pace: self.pace(), real, labelled };
+        self.objective.iterate(&mut self.learner, &batch, &mut log)?;
+        self.t += 1;
+        self.on_iterations += u64::from(log.gate);
+        self.divergence.note(&log, judge(&log, &self.learner.config));
+        Ok(log)
     }
 
     /// Ends an epoch: validation, and the best so far.
     pub fn end_epoch(&mut self) -> Result<EpochLog> {
-        let device = self.x.device();
-        let train = evaluate::logits(&self.network, &self.train.x, device)?;
-        let valid = evaluate::logits(&self.network, &self.valid.x, device)?;
+        let Learner { network, x, .. } = &self.learner;
+        let train = evaluate::logits(network, &self.train.x, x.device())?;
+        let valid = evaluate::logits(network, &self.valid.x, x.device())?;
         let valid_figures = evaluate::figures(&valid, &self.valid.y);
         let mut log = EpochLog {
             epoch: self.epoch,
@@ -207,8 +233,12 @@ impl Trainer {
             (Some(_), Select::Last) => true,
         };
         if log.best {
-            let buffer = self.sampler.as_ref().map(|s| s.buffer().slots().to_vec()).transpose()?;
-            self.best = Some(Best { log, network: self.network.export()?, buffer: buffer.unwrap_or_default() });
+            self.best = Some(Best { log, network: network.export()?, generative: self.objective.generative()? });
+        }
+        for sign in self.objective.end_epoch() {
+            if self.warned.insert(sign.clone()) {
+                self.warnings.push(sign);
+            }
         }
         self.epoch += 1;
         Ok(log)
@@ -219,14 +249,12 @@ impl Trainer {
         self.t as usize >= (self.epoch + 1) * self.iterations_per_epoch()
     }
 
-    /// Puts the best epoch's network (and buffer) in place; a run that diverged in its first epoch
-    /// has none.
+    /// Puts the best epoch's network (and what cells are drawn from) in place; a run that diverged in its
+    /// first epoch has none.
     pub fn restore_best(&mut self) -> Result<bool> {
         let Some(best) = &self.best else { return Ok(false) };
-        self.network.import(&best.network)?;
-        if let Some(sampler) = &self.sampler {
-            sampler.buffer().load(&best.buffer)?;
-        }
+        self.learner.network.import(&best.network)?;
+        self.objective.set_generative(&best.generative)?;
         Ok(true)
     }
 }
