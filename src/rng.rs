@@ -70,6 +70,8 @@ pub mod stream {
     pub const TEST: u32 = 20;
     /// First entries of a memory of logits.
     pub const MEMORY: u32 = 21;
+    /// Seeds of restarts after divergence.
+    pub const RESTART: u32 = 22;
 }
 
 #[inline(always)]

@@ -182,7 +182,17 @@ impl Run<'_> {
                 return Err(Error::Interrupted { kept });
             }
             let clock = Instant::now();
+            let restarts = trainer.divergence().restarts.len();
             let step = trainer.step()?;
+            if let [.., at] = trainer.divergence().restarts[restarts..] {
+                // The log reads as if the lost iterations had not been; the manifest counts them.
+                observer.warn(&format!(
+                    "diverged at iteration {at}; going on from iteration {} with longer chains and a lower learning rate",
+                    trainer.iteration()
+                ));
+                log = folder.log(trainer.iteration())?;
+                continue;
+            }
             let mut line = serde_json::to_value(&step).map_err(unwritable)?;
             // The log counts iterations done.
             line["t"] = json!(trainer.iteration());

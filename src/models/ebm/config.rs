@@ -163,11 +163,14 @@ pub struct DivergenceConfig {
     pub limit: f64,
     /// `|L| > warn` is noted as unstable.
     pub warn: f64,
+    /// How often a diverged run may go back and change course ([`super::restart`]).
+    #[serde(default)]
+    pub max_restarts: usize,
 }
 
 impl Default for DivergenceConfig {
     fn default() -> Self {
-        DivergenceConfig { limit: 1e8, warn: 1e3 }
+        DivergenceConfig { limit: 1e8, warn: 1e3, max_restarts: 0 }
     }
 }
 

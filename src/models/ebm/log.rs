@@ -55,6 +55,9 @@ pub struct Divergence {
     pub unstable_at: Option<u64>,
     /// The values at divergence, in words (they may be NaN, which JSON has not).
     pub values: Option<String>,
+    /// Iterations at which the run diverged and was restarted.
+    #[serde(default)]
+    pub restarts: Vec<u64>,
 }
 
 impl Divergence {

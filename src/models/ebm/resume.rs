@@ -22,6 +22,13 @@ struct Counters {
 impl Trainer {
     /// Parameters, moments, what the objective keeps, best epoch and counters.
     pub fn state(&self) -> Result<State> {
+        let mut state = self.bare_state()?;
+        self.save_remembered(&mut state);
+        Ok(state)
+    }
+
+    /// The same without what a restart would go back to.
+    pub(super) fn bare_state(&self) -> Result<State> {
         let mut state = State::default();
         let mut all = |prefix: &str, named: Vec<Named>| {
             named.into_iter().for_each(|(name, shape, values)| state.set(format!("{prefix}{name}"), &shape, values));
@@ -55,6 +62,17 @@ impl Trainer {
     /// # Errors
     /// `Error::Argument` if the state does not fit the run.
     pub fn restore(&mut self, state: &State) -> Result<()> {
+        let counters: Counters = serde_json::from_value(state.json.clone()).map_err(unreadable)?;
+        let restarts = counters.divergence.restarts.len();
+        if restarts != self.divergence.restarts.len() {
+            self.change_course(restarts)?;
+        }
+        self.restore_bare(state)?;
+        self.restore_remembered(state);
+        Ok(())
+    }
+
+    pub(super) fn restore_bare(&mut self, state: &State) -> Result<()> {
         let counters: Counters = serde_json::from_value(state.json.clone()).map_err(unreadable)?;
         self.learner.network.import(&under(state, "network."))?;
         let moments = (0..)

@@ -65,6 +65,12 @@ impl Sampler {
             .collect()
     }
 
+    /// The slots of `n` chains in iteration `t` of the unconditional mode.
+    pub fn slots_of(&self, n: usize, t: u32) -> Vec<u32> {
+        // Part 0 of step 0 made the buffer; parts 1 to 4 are the draws of an iteration.
+        self.buffer.draw(n, Stream::new(self.seed, stream::BUFFER).at(t).part(1))
+    }
+
     /// One round for iteration `t`: slots drawn, some started afresh, chains run with frozen
     /// parameters in evaluation mode, written back. Returns the cells `[n, features]` and how many
     /// started afresh.
@@ -72,10 +78,9 @@ impl Sampler {
         let draws = Stream::new(self.seed, stream::BUFFER).at(t);
         let n = n.min(self.buffer.len());
         let classes = self.config.conditional.then(|| self.draw_classes(n, t));
-        // Slot 0 of step 0 made the buffer; parts 1 to 4 are the draws of an iteration.
         let idx = match &classes {
             Some(classes) => self.buffer.draw_in_classes(classes, draws.part(1)),
-            None => self.buffer.draw(n, draws.part(1)),
+            None => self.slots_of(n, t),
         };
         let fresh: Vec<f32> = {
             let u = draws.part(3);

@@ -9,12 +9,11 @@ use super::base::Base;
 use super::cells::Cells;
 use super::config::EbmConfig;
 use super::evaluate;
-use super::joint::Joint;
 use super::log::{Divergence, EpochLog, StepLog, judge};
 use super::network::Network;
 use super::objective::{Batch, Learner, Objective};
+use super::restart::{self, Beginning};
 use super::sample::Sampler;
-use super::vera::Vera;
 use crate::data::batches::BatchStream;
 use crate::device::Device;
 use crate::error::Result;
@@ -54,6 +53,7 @@ pub struct Best {
 /// One run.
 pub struct Trainer {
     pub(super) select: Select,
+    pub(super) beginning: Beginning,
     pub(super) learner: Learner,
     pub(super) objective: Box<dyn Objective>,
     pub(super) stream_x: BatchStream,
@@ -94,19 +94,17 @@ impl Trainer {
             network.set_base(Some(Base::fit(&train, classes, config.loss.input_noise, device)?));
         }
         let optimizer = Optimizer::new(config.optim.adam(), network.params().numel(), device)?;
-        let mut counts = vec![0usize; classes];
+        let mut class_counts = vec![0usize; classes];
         for &label in &train.y {
-            counts[label as usize] += 1;
+            class_counts[label as usize] += 1;
         }
         let x = Tensor::from_slice(&train.x, &[n, train.features], device)?;
         let y = Tensor::from_u32(&train.y, &[n], device)?;
-        let learner = Learner { config, seed, network, optimizer, x, y };
-        let objective: Box<dyn Objective> = match &learner.config.vera {
-            Some(vera) => Box::new(Vera::new(vera, &learner)?),
-            None => Box::new(Joint::new(&learner, &counts)?),
-        };
-        Ok(Trainer {
+        let learner = Learner { config: config.clone(), seed, network, optimizer, x, y };
+        let objective = restart::objective(&learner, &class_counts)?;
+        let mut trainer = Trainer {
             select,
+            beginning: Beginning { config, seed, class_counts, remembered: None },
             learner,
             objective,
             stream_x,
@@ -120,12 +118,19 @@ impl Trainer {
             warned: BTreeSet::new(),
             train,
             valid,
-        })
+        };
+        trainer.remember()?;
+        Ok(trainer)
     }
 
     /// Iterations of an epoch.
     pub fn iterations_per_epoch(&self) -> usize {
         self.stream_x.batches_per_epoch()
+    }
+
+    /// Cells of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.stream_x.batch_size()
     }
 
     /// Iterations done.
@@ -193,7 +198,8 @@ impl Trainer {
         self.learner.config.optim.lr * self.pace()
     }
 
-    /// One iteration. After divergence nothing more is trained.
+    /// One iteration. After divergence nothing more is trained, unless the run may restart
+    /// ([`super::restart`]): then [`Trainer::iteration`] is that of the last whole epoch's end.
     ///
     /// # Errors
     /// Device errors. Divergence is not an error: see [`Trainer::divergence`].
@@ -209,6 +215,7 @@ impl Trainer {
         self.t += 1;
         self.on_iterations += u64::from(log.gate);
         self.divergence.note(&log, judge(&log, &self.learner.config));
+        self.restart()?;
         Ok(log)
     }
 
@@ -241,6 +248,7 @@ impl Trainer {
             }
         }
         self.epoch += 1;
+        self.remember()?;
         Ok(log)
     }
 
