@@ -72,6 +72,8 @@ pub mod stream {
     pub const MEMORY: u32 = 21;
     /// Seeds of restarts after divergence.
     pub const RESTART: u32 = 22;
+    /// Cells drawn from trained models.
+    pub const GENERATE: u32 = 23;
 }
 
 #[inline(always)]

@@ -7,8 +7,9 @@ use cytograd::data::{Column, Dataset, h5ad};
 use cytograd::device::Device;
 use cytograd::error::Error;
 use cytograd::models::annotator::profile::Settings;
-use cytograd::models::annotator::{AnnotateOptions, Profile, TrainOptions, annotate, train};
+use cytograd::models::annotator::{AnnotateOptions, GenerateOptions, Profile, TrainOptions, annotate, generate, train};
 use cytograd::models::ebm::Model;
+use cytograd::models::integration::{self, IntegrateOptions, integrate};
 use cytograd::models::run::Silent;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -218,4 +219,75 @@ fn bad_labels_and_places_are_one_clear_line_and_leave_nothing() {
     assert!(refused(&|o| o.layer = Some("counts".into())).contains("no layer \"counts\""));
     assert!(refused(&|o| o.hold_out = vec!["nobody".into()]).contains("no reference cell has the label \"nobody\""));
     assert!(refused(&|o| o.filter = vec![]).contains("reference and query are the same cells"));
+}
+
+#[test]
+fn interruptions_change_no_bit_of_the_other_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in [Model::Vera, Model::HdgeJem] {
+        let at = |name: &str| folder.path().join(format!("{}-{name}", model.name()));
+        train(&options(&at("whole"), model, 4, false), &Device::cpu(2), &mut Silent).unwrap();
+        let mut o = options(&at("parts"), model, 4, false);
+        o.stop_after = Some(13);
+        train(&o, &Device::cpu(1), &mut Silent).unwrap_err();
+        (o.stop_after, o.resume) = (None, true);
+        train(&o, &Device::cpu(1), &mut Silent).unwrap();
+        assert!(model_bytes(&at("whole")) == model_bytes(&at("parts")), "{}", model.name());
+    }
+}
+
+#[test]
+fn generated_cells_have_a_class_and_are_compared_with_real_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::cpu(2);
+    for (model, conditional) in [(Model::Clams, false), (Model::Jem, true), (Model::Vera, false)] {
+        let run = folder.path().join(format!("{}-{conditional}", model.name()));
+        let mut o = options(&run, model, 20, false);
+        o.conditional = conditional;
+        train(&o, &device, &mut Silent).unwrap();
+        let out = folder.path().join("cells.h5ad");
+        let mut wish = GenerateOptions::new(&run, &out, 60);
+        (wish.genes, wish.rounds) = (true, 20);
+        let said = generate(&wish, &device, &mut Silent).unwrap();
+        let data = h5ad::read(&out).unwrap();
+        assert_eq!((data.n_obs(), said.classes.len()), (said.cells, 4));
+        assert!(data.obs.get("cell_type").is_some() && data.obs.get("cytograd_origin").is_some());
+        assert!(data.obsm.iter().any(|(name, e)| name == "X_cytograd_features" && e.shape()[0] == said.cells));
+        assert!(data.x.to_dense().iter().all(|v| v.is_finite() && *v >= 0.0), "expression");
+        assert_eq!(said.origins.iter().map(|(_, n)| n).sum::<usize>(), said.cells);
+        if model != Model::Vera {
+            assert_eq!((said.cells, said.short.len()), (240, 0));
+            let agreement: f64 = said.classes.iter().map(|c| c.generated.unwrap().by_model).sum::<f64>() / 4.0;
+            assert!(agreement > 0.8, "{} conditional {conditional}: {agreement}", model.name());
+        }
+        let real: Vec<_> = said.classes.iter().filter_map(|c| c.held_out).collect();
+        assert!(real.iter().all(|f| f.by_neighbours > 0.8 && f.mmd.abs() < 0.2), "{real:?}");
+        let before = data.x.to_dense();
+        generate(&wish, &Device::cpu(1), &mut Silent).unwrap();
+        assert_eq!(h5ad::read(&out).unwrap().x.to_dense(), before, "the same seed, the same cells");
+    }
+    let mut o = options(&folder.path().join("resnet"), Model::Resnet, 2, false);
+    o.conditional = true;
+    assert!(train(&o, &device, &mut Silent).unwrap_err().to_string().contains("no Langevin chains"));
+}
+
+#[test]
+fn integration_mixes_the_batches_and_says_by_how_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.h5ad");
+    for method in [integration::Method::Harmony, integration::Method::Ebm] {
+        let mut o = IntegrateOptions::new(file(), &out, method, "batch");
+        o.label_key = Some("cell_type".into());
+        (o.n_pcs, o.ebm.visits) = (15, 5);
+        let said = integrate(&o, &Device::cpu(2), &mut Silent).unwrap();
+        assert_eq!((said.cells, said.batches.len(), said.components), (800, 2, 15));
+        assert!(said.after.ilisi > said.before.ilisi && said.displacement > 0.0, "{said:?}");
+        let data = h5ad::read(&out).unwrap();
+        for name in ["X_cytograd_pca".to_owned(), format!("X_cytograd_{}", method.name())] {
+            assert!(data.obsm.iter().any(|(n, e)| *n == name && e.shape() == [800, 15]), "{name}");
+        }
+        o.reference_batch = Some("none such".into());
+        let refused = integrate(&o, &Device::cpu(1), &mut Silent);
+        assert!(refused.is_err_and(|e| e.to_string().contains("no batch \"none such\"")));
+    }
 }

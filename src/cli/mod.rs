@@ -15,7 +15,9 @@ mod completions;
 mod demo;
 mod devices;
 mod evaluate;
+mod generate;
 mod inspect;
+mod integrate;
 mod output;
 mod preprocess;
 mod progress;
@@ -47,9 +49,11 @@ enum Command {
     Demo(demo::Args),
     Inspect(inspect::Args),
     Preprocess(preprocess::Args),
+    Integrate(integrate::Args),
     Split(split::Args),
     Train(train::Args),
     Annotate(annotate::Args),
+    Generate(generate::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
     Bench(bench::Args),
@@ -102,9 +106,11 @@ fn run(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args, &mut session),
         Command::Inspect(args) => inspect::run(args, &mut session),
         Command::Preprocess(args) => preprocess::run(args, &mut session),
+        Command::Integrate(args) => integrate::run(args, &mut session),
         Command::Split(args) => split::run(args, &mut session),
         Command::Train(args) => train::run(args, &mut session),
         Command::Annotate(args) => annotate::run(args, &mut session),
+        Command::Generate(args) => generate::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),
         Command::Devices(args) => devices::run(args, &mut session),
         Command::Bench(args) => bench::run(args, &mut session),

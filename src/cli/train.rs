@@ -67,12 +67,27 @@ pub struct Args {
     /// Network and schedule: paper (large), small, or auto by the number of cells
     #[arg(long, value_name = "NAME", default_value = "auto")]
     profile: ProfileName,
+    /// Langevin chains that each follow one class, for generating cells: better cells, worse labels
+    #[arg(long)]
+    conditional: bool,
+    /// Slots of a class in the buffer of --conditional: balanced (equal), or imbalanced (by frequency)
+    #[arg(long, value_name = "KIND", default_value = "balanced", requires = "conditional")]
+    buffer: Buffer,
+    /// How often a diverged run may go back to its last epoch, with longer chains and a lower rate
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    restarts: usize,
     /// Go on with the run in --out, with the bits of a run that never stopped
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
     /// Replace the run in --out
     #[arg(long)]
     overwrite: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Buffer {
+    Balanced,
+    Imbalanced,
 }
 
 /// The names of [`Method`].
@@ -99,6 +114,9 @@ impl Args {
             label_map: self.label_map.clone(),
             min_gene_overlap: self.min_gene_overlap,
             epochs: self.epochs.map(|n| n as usize),
+            conditional: self.conditional,
+            balanced: self.buffer == Buffer::Balanced,
+            restarts: self.restarts,
             seed: session.common.seed,
             math: session.common.math.name().into(),
             resume: self.resume,

@@ -6,4 +6,5 @@
 pub mod annotator;
 pub mod baselines;
 pub mod ebm;
+pub mod integration;
 pub mod run;

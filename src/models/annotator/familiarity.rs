@@ -104,6 +104,11 @@ const NEIGHBOURS: usize = 15;
 /// Reference cells kept for the distance to the nearest ones.
 const KEPT: usize = 20_000;
 
+/// The rows of `n` training cells that are kept: of more than [`KEPT`] every second, third, ...
+pub(super) fn kept(n: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(n.div_ceil(KEPT).max(1))
+}
+
 /// What the scores that no model gives are made from.
 pub(super) struct Familiarity {
     gaussians: Lda,
@@ -115,8 +120,8 @@ pub(super) struct Familiarity {
 impl Familiarity {
     /// Learns from labelled cells; of more than some 20,000 every second, third, ... is kept.
     pub fn fit(cells: &Cells) -> Result<Familiarity> {
-        let step = cells.len().div_ceil(KEPT).max(1);
-        let reference = cells.x.chunks_exact(cells.width.max(1)).step_by(step).flatten().copied().collect();
+        let w = cells.width;
+        let reference = kept(cells.len()).flat_map(|row| &cells.x[row * w..(row + 1) * w]).copied().collect();
         Ok(Familiarity { gaussians: Lda::fit(cells)?, width: cells.width, reference })
     }
 

@@ -12,6 +12,7 @@ use crate::data::genes::{Aliases, GeneMatch};
 use crate::data::label_map::LabelMap;
 use crate::data::select;
 use crate::error::{Error, Result};
+use crate::models::ebm::Model;
 use crate::models::run::Observer;
 use std::path::Path;
 
@@ -86,6 +87,11 @@ impl Inputs {
             let what = format!("--epochs with {}, which has none", baseline.name());
             return Err(Error::usage(what, "leave --epochs out"));
         }
+        let has_chains = matches!(options.model, Method::Network(Model::Clams | Model::Jem | Model::HdgeJem));
+        if options.conditional && !has_chains {
+            let what = format!("--conditional with {}, which has no Langevin chains", options.model.name());
+            return Err(Error::usage(what, "leave it out, or train clams, jem or hdge-jem"));
+        }
         let settings = settings(options, reference.y.len());
         Ok(Inputs { reference, query, settings })
     }
@@ -130,6 +136,12 @@ fn settings(options: &TrainOptions, n_reference: usize) -> Settings {
     }
     if let Some(select) = options.select {
         settings.select = select;
+    }
+    if options.conditional {
+        (settings.ebm.sgld.conditional, settings.ebm.sgld.balanced) = (true, options.balanced);
+    }
+    if options.restarts > 0 {
+        settings.ebm.divergence.max_restarts = options.restarts;
     }
     settings
 }

@@ -6,13 +6,16 @@
 //! that), [`method`] and [`profile`] (what is trained, with which settings), `inputs` (what a training
 //! run reads), [`mod@train`], `trained` (networks and baselines behind one face), [`familiarity`] (how
 //! much a cell looks like the reference), `record` (what the run's folder holds), [`mod@annotate`],
-//! `verdicts` (what it says of every cell).
+//! `verdicts` (what it says of every cell); [`mod@generate`] (cells drawn from a model) and [`fidelity`]
+//! (how much they are like real ones).
 #![forbid(unsafe_code)]
 
 pub mod annotate;
 pub mod cells;
 pub mod familiarity;
 pub mod features;
+pub mod fidelity;
+pub mod generate;
 pub mod input;
 mod inputs;
 pub mod method;
@@ -28,6 +31,7 @@ mod verdicts;
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
 pub use familiarity::Score;
 pub use features::{FeatureConfig, FeatureScale, Features, GeneScale};
+pub use generate::{GenerateOptions, GenerateSummary, generate};
 pub use method::Method;
 pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};

@@ -200,6 +200,42 @@ impl FeatureModel {
         }
     }
 
+    /// Names of the features, given those of the classes.
+    pub fn names(&self, classes: &[String]) -> Vec<String> {
+        match self.config.features {
+            Features::Genes => self.genes.clone(),
+            Features::Pcs => {
+                let components = (1..=self.n_pcs).map(|i| format!("PC{i}"));
+                components.chain(classes.iter().take(self.class_scores()).map(|c| format!("score of {c}"))).collect()
+            }
+        }
+    }
+
+    /// Features `[n, width]` turned back into expression of the model's genes, `ln(1 + x)` of normalised
+    /// counts, `[n, genes]`: what the components do not hold is each gene's mean.
+    pub fn to_genes(&self, features: &[f32]) -> Vec<f32> {
+        let genes = self.genes.len();
+        let mut out = Vec::with_capacity(features.len() / self.width().max(1) * genes);
+        for row in features.chunks(self.width().max(1)) {
+            let unscaled = row.iter().zip(&self.center).zip(&self.divisor).map(|((&v, c), d)| f64::from(v * d + c));
+            let mut z: Vec<f64> = match self.config.features {
+                Features::Genes => unscaled.collect(),
+                Features::Pcs => {
+                    let mut z = wide(&self.pca_mean);
+                    for (score, loading) in unscaled.take(self.n_pcs).zip(self.loadings.chunks(genes)) {
+                        z.iter_mut().zip(loading).for_each(|(z, &v)| *z += score * f64::from(v));
+                    }
+                    z
+                }
+            };
+            for ((z, &mean), &std) in z.iter_mut().zip(&self.scaling.0).zip(&self.scaling.1) {
+                *z = (*z * f64::from(std) + f64::from(mean)).max(0.0);
+            }
+            out.extend(z.iter().map(|&v| v as f32));
+        }
+        out
+    }
+
     /// Corrected components `[n, n_pcs]` as unscaled features, class scores not among them.
     pub(super) fn to_features(&self, components: &[f64]) -> Vec<f32> {
         match self.config.features {

@@ -39,6 +39,12 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// In place of the profile's number of epochs.
     pub epochs: Option<usize>,
+    /// Chains that each follow one class, in a buffer with a segment per class.
+    pub conditional: bool,
+    /// Segments of equal size; else by training frequency.
+    pub balanced: bool,
+    /// How often a diverged run may go back and change course.
+    pub restarts: usize,
     /// Seed of all random numbers.
     pub seed: u64,
     /// The mode of the device (`backend::Math::name`), for the record.
@@ -79,6 +85,9 @@ impl TrainOptions {
             min_gene_overlap: MIN_OVERLAP,
             out: out.into(),
             epochs: None,
+            conditional: false,
+            balanced: true,
+            restarts: 0,
             seed: 0,
             math: "strict".into(),
             resume: false,

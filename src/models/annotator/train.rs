@@ -2,6 +2,7 @@
 
 use super::familiarity::Familiarity;
 use super::features::Prepared;
+use super::generate::save_reference;
 use super::inputs::Inputs;
 use super::method::Method;
 use super::options::{TrainOptions, TrainSummary};
@@ -143,6 +144,8 @@ impl Run<'_> {
         let generative = trainer.generative()?;
         let (mut model, mut metrics) = self.model(&self.learnt(trainer)?)?;
         generative.into_iter().for_each(|(name, shape, values)| model.set(name, &shape, values));
+        let held_out = [self.split.valid.as_slice(), &self.split.test].concat();
+        save_reference(&mut model, &self.cells(&self.split.train), &self.cells(&held_out));
         if let (Some(all), Some(more)) = (metrics.as_object_mut(), of_training.as_object_mut()) {
             all.append(more);
         }

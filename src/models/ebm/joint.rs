@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 
 /// What the replay buffer is called in a state and a model file.
 pub const BUFFER: &str = "buffer";
+/// First slot of each class and the end, in buffers that have segments.
+pub const SEGMENTS: &str = "buffer.segments";
 
 /// What the first half gives the second, on the tape, and the host.
 #[derive(Clone)]
@@ -202,8 +204,14 @@ impl Objective for Joint {
     }
 
     fn generative(&self) -> Result<Vec<Named>> {
-        let slots = self.sampler.as_ref().map(|s| s.buffer().slots());
-        slots.into_iter().map(|s| Ok((BUFFER.to_owned(), s.shape().to_vec(), s.to_vec()?))).collect()
+        let Some(buffer) = self.sampler.as_ref().map(Sampler::buffer) else { return Ok(Vec::new()) };
+        let slots = buffer.slots();
+        let mut all = vec![(BUFFER.to_owned(), slots.shape().to_vec(), slots.to_vec()?)];
+        if buffer.offsets().len() > 2 {
+            let offsets: Vec<f32> = buffer.offsets().iter().map(|&at| at as f32).collect();
+            all.push((SEGMENTS.to_owned(), vec![offsets.len()], offsets));
+        }
+        Ok(all)
     }
 
     fn set_generative(&mut self, named: &[Named]) -> Result<()> {

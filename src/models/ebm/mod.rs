@@ -12,6 +12,7 @@ pub mod clip;
 pub mod config;
 pub mod correct;
 pub mod evaluate;
+pub mod generate;
 pub mod hdge;
 mod joint;
 pub mod log;

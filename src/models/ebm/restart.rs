@@ -46,16 +46,17 @@ impl Trainer {
 
     /// After divergence: goes back and changes course, if that is allowed.
     pub(super) fn restart(&mut self) -> Result<()> {
-        let (Some(at), Some(back)) = (self.divergence.at, self.beginning.remembered.take()) else { return Ok(()) };
-        if self.divergence.restarts.len() < self.beginning.config.divergence.max_restarts {
+        let allowed = self.beginning.config.divergence.max_restarts > self.divergence.restarts.len();
+        let Some(at) = self.divergence.at.filter(|_| allowed) else { return Ok(()) };
+        if let Some(back) = self.beginning.remembered.take() {
             let mut divergence = std::mem::take(&mut self.divergence);
             divergence.restarts.push(at);
             (divergence.at, divergence.values) = (None, None);
             self.change_course(divergence.restarts.len())?;
             self.restore_bare(&back)?;
             self.divergence = divergence;
+            self.beginning.remembered = Some(back);
         }
-        self.beginning.remembered = Some(back);
         Ok(())
     }
 

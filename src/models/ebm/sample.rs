@@ -101,8 +101,15 @@ impl Sampler {
         Ok((x, started))
     }
 
-    /// The chains of an iteration, which are the same work each time.
-    fn iterate(&mut self, network: &Network, start: &Tensor, classes: Option<&[u32]>, draws: Stream) -> Result<Tensor> {
+    /// The configured steps from `start`, on `s(x)` or on the logits of `classes`: the same work each time,
+    /// recorded where the device can.
+    pub(super) fn iterate(
+        &mut self,
+        network: &Network,
+        start: &Tensor,
+        classes: Option<&[u32]>,
+        draws: Stream,
+    ) -> Result<Tensor> {
         let sgld = self.sgld(self.config.steps);
         let device = start.device();
         let known = self.chain.take().filter(|(chain, of)| {
