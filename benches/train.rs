@@ -1,5 +1,6 @@
-//! One training iteration: JEM on the specification's network and on the orientation shape, a
-//! WGAN-GP critic step; where the time goes, and what the bare products of the iteration cost.
+//! One training iteration: JEM, VERA and HDGE on the specification's network, JEM on the orientation
+//! shape, a WGAN-GP critic step; where the time goes, and the rate beside the operations that the
+//! specification's cost model counts.
 //!
 //! Ceiling: the iteration's matrix products alone, through a bare `matrixmultiply` call each.
 
@@ -8,7 +9,7 @@ mod measure;
 
 use cytograd::device::Device;
 use cytograd::models::ebm::config::{LossConfig, NetConfig, OptimConfig, SgldConfig};
-use cytograd::models::ebm::{Cells, Clip, EbmConfig, Select, Trainer};
+use cytograd::models::ebm::{Cells, Clip, EbmConfig, Model, Select, Trainer};
 use cytograd::nn::{Act, Builder, Linear, Optimizer, OptimizerConfig, Params};
 use cytograd::rng::Stream;
 use cytograd::tensor::op::Activation;
@@ -20,13 +21,19 @@ fn normals(n: usize, seed: u64) -> Vec<f32> {
     (0..n as u32).map(|i| draws.normal(i)).collect()
 }
 
-fn trainer(net: NetConfig, features: usize, classes: usize, device: &Device) -> Trainer {
+fn trainer(config: EbmConfig, features: usize, classes: usize, device: &Device) -> Trainer {
     let n = 512;
     let cells = |seed| Cells {
         x: normals(n * features, seed),
         y: (0..n as u32).map(|i| i % classes as u32).collect(),
         features,
     };
+    Trainer::new(config, Select::Accuracy, cells(1), cells(2), classes, 1, device).expect("trainer")
+}
+
+fn jem(name: &str, net: NetConfig, features: usize, classes: usize, threads: usize) {
+    // Sampling 2F per step and cell, the update 9F (specification, section 11).
+    let flops = 64.0 * 2.0 * macs(&net, features, classes) as f64 * (2.0 * 20.0 + 9.0);
     let config = EbmConfig {
         net,
         optim: OptimConfig { epochs: 1 << 20, ..OptimConfig::default() },
@@ -34,13 +41,28 @@ fn trainer(net: NetConfig, features: usize, classes: usize, device: &Device) -> 
         loss: LossConfig { clip: Clip::Elu, p_on: 1.0, ..LossConfig::default() },
         ..EbmConfig::default()
     };
-    Trainer::new(config, Select::Accuracy, cells(1), cells(2), classes, 1, device).expect("trainer")
+    iteration(name, config, features, classes, flops, threads);
 }
 
-fn jem(name: &str, net: NetConfig, features: usize, classes: usize, threads: usize) {
+/// The other models on the specification's network, with its batches.
+fn others(threads: usize) {
+    let (features, classes) = (50, 10);
+    let f = 2.0 * macs(&NetConfig::default(), features, classes) as f64;
+    let generator = 2.0 * (500 * 128 + 2 * 500 * 500 + 500 * features) as f64;
+    // VERA 16F and 25 of the generator's, HDGE 3F (specification, section 11).
+    for (model, name, flops) in [
+        (Model::Vera, "VERA 50-800x2-200x4-10, batch 40", 40.0 * (16.0 * f + 25.0 * generator)),
+        (Model::Hdge, "HDGE 50-800x2-200x4-10, batch 64", 64.0 * 3.0 * f),
+    ] {
+        let mut config = model.config();
+        config.optim.epochs = 1 << 20;
+        iteration(name, config, features, classes, flops, threads);
+    }
+}
+
+fn iteration(name: &str, config: EbmConfig, features: usize, classes: usize, flops: f64, threads: usize) {
     let device = Device::cpu(threads);
-    let macs = macs(&net, features, classes);
-    let mut t = trainer(net, features, classes, &device);
+    let mut t = trainer(config, features, classes, &device);
     for _ in 0..3 {
         t.step().expect("step");
     }
@@ -59,14 +81,13 @@ fn jem(name: &str, net: NetConfig, features: usize, classes: usize, threads: usi
     let (_, profile) = device.profile(|| t.step().expect("step"));
     let wall = start.elapsed().as_secs_f64();
     let gemm = profile.get("gemm").map_or(0.0, |(_, time)| time.as_secs_f64());
-    // Sampling 2F per step and cell, the update 9F (specification, section 11).
-    let flops = 64.0 * 2.0 * macs as f64 * (2.0 * 20.0 + 9.0);
     let median = seconds[rounds / 2];
     println!(
-        "{name}, {threads} thread(s): {:.1} ms per iteration ({:.1} to {:.1}), {:.0} GFLOP/s; {:.0} % of the time inside GEMM (goal 75 %); {} launches, {} allocations per iteration",
+        "{name}, {threads} thread(s): {:.1} ms per iteration ({:.1} to {:.1}), {:.1} per second, {:.0} GFLOP/s; {:.0} % of the time inside GEMM (goal 75 %); {} launches, {} allocations per iteration",
         median * 1e3,
         seconds[0] * 1e3,
         seconds[rounds - 1] * 1e3,
+        1.0 / median,
         flops / median / 1e9,
         100.0 * gemm / wall,
         (after.launches - before.launches) / rounds as u64,
@@ -140,6 +161,7 @@ fn main() -> cytograd::Result<()> {
         jem("JEM 50-800x2-200x4-10, batch 64, 20 steps", NetConfig::default(), 50, 10, threads);
         let plain =
             NetConfig { widths: vec![512, 512, 512], blocks: vec![0, 0, 0], act: Act::Elu, norm: false, dropout: 0.0 };
+        others(threads);
         jem("JEM 1000-512-512-512-14 (PyTorch, one core: 72.8 ms)", plain, 1000, 14, threads);
         wgan_gp(threads)?;
     }

@@ -244,6 +244,8 @@ fn generated_cells_have_a_class_and_are_compared_with_real_ones() {
         let run = folder.path().join(format!("{}-{conditional}", model.name()));
         let mut o = options(&run, model, 20, false);
         o.conditional = conditional;
+        // Enough slots that few cells need a chain of their own.
+        o.settings.iter_mut().for_each(|s| s.ebm.sgld.buffer = 600);
         train(&o, &device, &mut Silent).unwrap();
         let out = folder.path().join("cells.h5ad");
         let mut wish = GenerateOptions::new(&run, &out, 60);

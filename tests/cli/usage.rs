@@ -9,7 +9,19 @@ use std::time::{Duration, Instant};
 fn help_and_version_go_to_stdout_and_succeed() {
     let place = Place::new();
     let help = place.ok("--help");
-    for name in ["demo", "devices", "inspect", "preprocess", "split", "train", "annotate", "evaluate", "bench"] {
+    for name in [
+        "demo",
+        "devices",
+        "inspect",
+        "preprocess",
+        "integrate",
+        "split",
+        "train",
+        "annotate",
+        "generate",
+        "evaluate",
+        "bench",
+    ] {
         assert!(help.stdout.contains(&format!("  {name} ")), "{name} is not in the help");
         let own = place.ok(&format!("{name} --help"));
         for flag in ["--threads", "--device", "--seed", "--math", "--memory", "--quiet", "--verbose", "--json"] {

@@ -152,7 +152,11 @@ const EPOCHS: usize = 20;
 ///   0.856 by validation loss, 0.83 by validation accuracy, 0.874 without choosing);
 /// - Langevin steps at the temperature of the model, sigma = sqrt(2 alpha): alpha 1 with sigma 0.01
 ///   anneals to the modes. Alpha is below twice the variance of the input noise, which keeps steps on
-///   the mixture stable.
+///   the mixture stable;
+/// - VERA, one reference of 600 cells, five settings: with the paper's weights (entropy 1e-4, penalty 0.1)
+///   scores of real cells ran off to a spread of 87 and all cells of the generator were alike; with the
+///   entropy at its own weight, more penalty and noise of the real cells' size its cells are of two of
+///   five types, and validation accuracy is that of the others (0.96).
 fn small(mut s: Settings, n_train: usize) -> Settings {
     s.features.gene_scale = GeneScale::Variance;
     s.features.feature_scale = FeatureScale::Global;
@@ -176,6 +180,14 @@ fn small(mut s: Settings, n_train: usize) -> Settings {
         // No cell is remembered more than twice.
         let batch = s.ebm.optim.batch.min(n_train).max(1);
         hdge.memory = hdge.memory.min(batch * (2 * n_train / batch).max(1));
+    }
+    if let Some(vera) = &mut s.ebm.vera {
+        (vera.latent, vera.widths, vera.eta) = (8, vec![128; 3], 0.5);
+        (vera.lr_generator, vera.lr_posterior) = (2.0 * s.ebm.optim.lr, s.ebm.optim.lr);
+        s.ebm.optim.lr = 3e-4;
+        // Real cells carry noise, so the generator's do.
+        vera.sigma = (s.ebm.loss.input_noise - 0.1, s.ebm.loss.input_noise + 0.1);
+        (vera.entropy, vera.penalty) = (1.0, 0.3);
     }
     s
 }

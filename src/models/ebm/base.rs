@@ -11,13 +11,17 @@ use super::train::Named;
 use crate::analysis::discriminant::Discriminant;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::nn::sampler::normal;
+use crate::rng::Stream;
 use crate::tensor::Tensor;
 use crate::tensor::op::Activation;
 
 /// `log p0(x)` up to a constant, for `u = W (x - centre)`: `logsumexp_y(m_y u + c_y) - u u / 2`.
 pub struct Base {
-    /// W `[d, d]`: whitens the classes' common covariance.
+    /// W `[d, d]`: whitens the classes' common covariance; lower-triangular.
     whiten: Tensor,
+    /// Its inverse.
+    spread: Tensor,
     /// `-W centre` `[d]`.
     offset: Tensor,
     /// Whitened class means m `[C, d]`.
@@ -57,6 +61,7 @@ impl Base {
     fn new(values: [Vec<f32>; 4], d: usize, classes: usize, device: &Device) -> Result<Base> {
         let [whiten, offset, means, weights] = values;
         Ok(Base {
+            spread: Tensor::from_slice(&inverse(&whiten, d), &[d, d], device)?,
             whiten: Tensor::from_slice(&whiten, &[d, d], device)?,
             offset: Tensor::from_slice(&offset, &[d], device)?,
             means: Tensor::from_slice(&means, &[classes, d], device)?,
@@ -69,6 +74,14 @@ impl Base {
         let u = x.linear(&self.whiten, &self.offset, Activation::None)?;
         let nearest = u.linear(&self.means, &self.weights, Activation::None)?.logsumexp()?;
         nearest.unsqueeze(1)?.sub(&u.square()?.sum(&[1], true)?.mul_scalar(0.5)?)
+    }
+
+    /// One draw from the component of each of `classes`, `[n, d]`.
+    pub fn draw(&self, classes: &[u32], draws: Stream) -> Result<Tensor> {
+        let device = self.means.device();
+        let mean = self.means.index_select(&Tensor::from_u32(classes, &[classes.len()], device)?)?;
+        let u = mean.add(&normal(draws, 0.0, 1.0, mean.shape(), device)?)?.sub(&self.offset)?;
+        u.matmul(&self.spread.t()?)
     }
 
     /// Its tensors, for a model file.
@@ -94,6 +107,19 @@ impl Base {
         }
         Base::new(values, d, classes, device).map(Some)
     }
+}
+
+/// Of a lower-triangular matrix `[d, d]`.
+fn inverse(lower: &[f32], d: usize) -> Vec<f32> {
+    let at = |i: usize, j: usize| f64::from(lower[i * d + j]);
+    let mut all = vec![0f64; d * d];
+    for j in 0..d {
+        for i in j..d {
+            let known: f64 = (j..i).map(|k| at(i, k) * all[k * d + j]).sum();
+            all[i * d + j] = (f64::from(u8::from(i == j)) - known) / at(i, i);
+        }
+    }
+    all.iter().map(|&v| v as f32).collect()
 }
 
 #[cfg(test)]
@@ -124,6 +150,21 @@ mod tests {
         for (p, &s_p) in points.iter().zip(&s) {
             let (found, expected) = (f64::from(s_p - s[0]), exact(*p) - exact(points[0]));
             assert!((found - expected).abs() < 1e-4, "{p:?}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn draws_have_the_mean_and_variance_of_their_class() {
+        let device = Device::cpu(1);
+        let base = Base::fit(&cells(), 2, 0.5, &device).unwrap();
+        let n = 20_000;
+        let x = base.draw(&vec![1; n], Stream::new(3, 1)).unwrap().to_vec().unwrap();
+        let column = |j: usize| x.iter().skip(j).step_by(2).map(|&v| f64::from(v));
+        let v = [0.8 * 8.0 / 6.0 + 0.2 * 20.0 / 6.0 + 0.25, 0.8 * 32.0 / 6.0 + 0.2 * 20.0 / 6.0 + 0.25f64];
+        for (j, (centre, v)) in [4.0, 0.0].into_iter().zip(v).enumerate() {
+            let mean = column(j).sum::<f64>() / n as f64;
+            let variance = column(j).map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
+            assert!((mean - centre).abs() < 0.06 && (variance / v - 1.0).abs() < 0.04, "{j}: {mean} {variance} {v}");
         }
     }
 

@@ -11,7 +11,6 @@ use super::vera::Generator;
 use crate::device::Device;
 use crate::error::Result;
 use crate::nn::Mode;
-use crate::nn::sampler::uniform;
 use crate::rng::{Stream, stream};
 use crate::tensor::no_grad;
 use serde::{Deserialize, Serialize};
@@ -189,7 +188,7 @@ fn from_chains(
     Ok(all)
 }
 
-/// New chains from `p0`, each up the logit of its class.
+/// New chains, each up the logit of its class.
 fn chains(
     network: &Network,
     config: &EbmConfig,
@@ -201,8 +200,7 @@ fn chains(
     let sgld = SgldConfig { steps: STEPS, buffer: 1, conditional: false, ..config.sgld.clone() };
     let mut sampler = Sampler::new(&sgld, network.features(), &vec![1; network.classes()], wish.seed, device)?;
     let draws = Stream::new(wish.seed, stream::GENERATE);
-    let p0 = config.sgld.p0;
-    let mut x = uniform(draws.at(1), -p0, p0, &[classes.len(), network.features()], device)?;
+    let mut x = sampler.start(network, classes.len(), Some(classes), draws.at(1))?;
     for round in 0..wish.rounds {
         each(round as u64, wish.rounds as u64)?;
         x = sampler.iterate(network, &x, Some(classes), draws.at(2 + round as u32))?;

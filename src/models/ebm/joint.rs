@@ -66,6 +66,9 @@ impl Joint {
             true => Some(Sampler::new(&config.sgld, learner.network.features(), class_counts, learner.seed, device)?),
             false => None,
         };
+        if let Some(sampler) = sampler.as_ref().filter(|_| config.sgld.conditional) {
+            sampler.fill(&learner.network)?;
+        }
         let batch = config.optim.batch.min(learner.x.size(0));
         let memory = |hdge| Memory::new(hdge, batch, class_counts.len(), learner.seed, device);
         let memory = config.hdge.as_ref().map(memory).transpose()?;

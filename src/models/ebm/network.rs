@@ -43,6 +43,11 @@ impl Network {
         self.base = base;
     }
 
+    /// The base density, if there is one.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
     /// Logits of `x` `[rows, features]`.
     pub fn logits(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let f = self.head.forward(&self.params, &self.hidden(x, mode)?, Activation::None)?;

@@ -92,13 +92,33 @@ impl Sampler {
         let start = match started {
             0 => kept,
             _ => {
-                let new = uniform(draws.part(4), -self.config.p0, self.config.p0, kept.shape(), device)?;
+                let new = self.start(network, n, classes.as_deref(), draws.part(4))?;
                 Tensor::from_slice(&fresh, &[n, 1], device)?.select(&new, &kept)?
             }
         };
         let x = self.iterate(network, &start, classes.as_deref(), Stream::new(self.seed, stream::SGLD).at(t))?;
         self.buffer.write(&idx, &x)?;
         Ok((x, started))
+    }
+
+    /// First places of `n` chains: chains of a class start in its component of the base density, if there
+    /// is one (no chain of that many steps would find its class among the others), all else from `p0`.
+    pub(super) fn start(&self, network: &Network, n: usize, classes: Option<&[u32]>, draws: Stream) -> Result<Tensor> {
+        match (classes, network.base()) {
+            (Some(classes), Some(base)) => base.draw(classes, draws),
+            _ => {
+                let (p0, device) = (self.config.p0, network.params().arena().device());
+                uniform(draws, -p0, p0, &[n, network.features()], device)
+            }
+        }
+    }
+
+    /// Gives every slot of the conditional mode a first place of its class.
+    pub(super) fn fill(&self, network: &Network) -> Result<()> {
+        let ends = self.buffer.offsets().windows(2).enumerate();
+        let classes: Vec<u32> = ends.flat_map(|(class, e)| std::iter::repeat_n(class as u32, e[1] - e[0])).collect();
+        let first = self.start(network, classes.len(), Some(&classes), Stream::new(self.seed, stream::BUFFER))?;
+        self.buffer.load(&first.to_vec()?)
     }
 
     /// The configured steps from `start`, on `s(x)` or on the logits of `classes`: the same work each time,
