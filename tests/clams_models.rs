@@ -4,35 +4,18 @@
 mod models;
 
 use cytograd::device::Device;
-use cytograd::models::ebm::config::LossConfig;
 use cytograd::models::ebm::config::NetConfig;
 use cytograd::models::ebm::hdge::{Contrast, HdgeConfig, Memory};
-use cytograd::models::ebm::vera::{VeraConfig, entropy, penalty};
-use cytograd::models::ebm::{EbmConfig, Model, Network, StepLog, Trainer};
+use cytograd::models::ebm::vera::{entropy, penalty};
+use cytograd::models::ebm::{Model, Network, StepLog, Trainer};
 use cytograd::nn::{Act, Mode};
 use cytograd::rng::{Stream, stream};
 use cytograd::tensor::{Tensor, grad};
-use models::{clams_with, normals};
+use models::{model_with, normals};
 
 fn memory(contrast: Contrast, size: usize, classes: usize, device: &Device) -> Memory {
     let config = HdgeConfig { memory: size, tau: 0.1, contrast };
     Memory::new(&config, 1, classes, 3, device).unwrap()
-}
-
-/// The smallest run of a model.
-fn trainer(model: Model, device: &Device) -> Trainer {
-    trainer_with(model, device, |_| {})
-}
-
-/// The same, but for something.
-fn trainer_with(model: Model, device: &Device, change: impl FnOnce(&mut EbmConfig)) -> Trainer {
-    clams_with(device, |config| {
-        let EbmConfig { loss, hdge, vera, .. } = model.config();
-        config.loss = LossConfig { input_noise: 0.1, ..loss };
-        config.hdge = hdge.map(|hdge| HdgeConfig { memory: 96, ..hdge });
-        config.vera = vera.map(|vera| VeraConfig { latent: 8, widths: vec![16; 3], samples: 5, ..vera });
-        change(config);
-    })
 }
 
 /// Everything a run holds, to the bit.
@@ -155,14 +138,14 @@ fn check_18_the_generators_score_is_that_of_the_exact_gaussian() {
 #[test]
 fn check_18_sigma_stays_in_its_range_and_the_posterior_step_moves_eta_alone() {
     let device = Device::cpu(1);
-    let mut wild = trainer_with(Model::Vera, &device, |config| {
+    let mut wild = model_with(Model::Vera, &device, |config| {
         config.vera.iter_mut().for_each(|vera| (vera.lr_generator, vera.sigma) = (0.5, (0.01, 0.02)));
     });
     let sigmas: Vec<f32> = (0..30).map(|_| wild.step().unwrap().generator.unwrap().sigma).collect();
     assert!(sigmas.iter().all(|s| (0.0099999..=0.0200001).contains(s)), "{sigmas:?}");
     assert!(sigmas.iter().any(|s| *s > 0.015), "it moves: {sigmas:?}");
     let after_one = |lr| {
-        let mut trainer = trainer_with(Model::Vera, &device, |config| {
+        let mut trainer = model_with(Model::Vera, &device, |config| {
             config.vera.iter_mut().for_each(|vera| vera.lr_posterior = lr);
         });
         trainer.step().unwrap();
@@ -253,7 +236,7 @@ fn check_19_the_penaltys_gradient_matches_central_differences() {
 fn every_model_stops_where_the_loss_is_beyond_the_limit() {
     let device = Device::cpu(1);
     for model in Model::ALL {
-        let mut run = trainer_with(model, &device, |config| config.divergence.limit = 0.0);
+        let mut run = model_with(model, &device, |config| config.divergence.limit = 0.0);
         let before = run.network().params().arena().to_vec().unwrap();
         run.step().unwrap();
         assert!(run.finished() && run.divergence().at == Some(0), "{}", model.name());
@@ -265,12 +248,12 @@ fn every_model_stops_where_the_loss_is_beyond_the_limit() {
 fn every_model_goes_on_from_a_checkpoint_with_the_same_bits() {
     let device = Device::cpu(1);
     for model in Model::ALL {
-        let mut whole = trainer(model, &device);
+        let mut whole = model_with(model, &device, |_| {});
         let before: Vec<StepLog> = (0..12).map(|_| whole.step().unwrap()).collect();
         whole.end_epoch().unwrap();
         let kept = whole.state().unwrap();
         let after: Vec<StepLog> = (0..8).map(|_| whole.step().unwrap()).collect();
-        let mut resumed = trainer(model, &device);
+        let mut resumed = model_with(model, &device, |_| {});
         resumed.restore(&kept).unwrap();
         assert_eq!(after, (0..8).map(|_| resumed.step().unwrap()).collect::<Vec<_>>(), "{}", model.name());
         assert!(state(&whole) == state(&resumed), "{}", model.name());
@@ -281,7 +264,7 @@ fn every_model_goes_on_from_a_checkpoint_with_the_same_bits() {
 #[test]
 fn every_model_has_the_same_bits_for_any_number_of_threads() {
     let run = |model, device: Device| {
-        let mut trainer = trainer(model, &device);
+        let mut trainer = model_with(model, &device, |_| {});
         let logs: Vec<StepLog> = (0..15).map(|_| trainer.step().unwrap()).collect();
         (logs, state(&trainer))
     };
@@ -297,7 +280,7 @@ fn every_model_has_the_same_bits_for_any_number_of_threads() {
 fn iterations_of_every_model_take_no_new_memory() {
     for model in Model::ALL {
         let device = Device::cpu(1);
-        let mut trainer = trainer(model, &device);
+        let mut trainer = model_with(model, &device, |_| {});
         (0..8).for_each(|_| assert!(trainer.step().is_ok()));
         let before = device.memory();
         (0..20).for_each(|_| assert!(trainer.step().is_ok()));

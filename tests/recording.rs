@@ -12,11 +12,11 @@ mod shim;
 
 use cytograd::cuda::Cuda;
 use cytograd::device::Device;
-use cytograd::models::ebm::Trainer;
+use cytograd::models::ebm::{Model, Trainer};
 use cytograd::nn::{Chain, Sgld, Step};
 use cytograd::rng::{Stream, stream};
 use cytograd::tensor::{Tensor, grad};
-use models::{Critic, bits, clams_with, trained_bits};
+use models::{Critic, bits, clams_with, model_with, trained_bits};
 
 fn devices() -> Vec<Device> {
     let mut all = Vec::new();
@@ -183,6 +183,23 @@ fn recorded_iterations_of_clams_have_the_bits_of_iterations_that_run() {
         assert!(run(&eager()) == expected, "{kind}: one by one");
         for device in devices() {
             assert!(run(&device) == expected, "{kind}: recorded");
+        }
+    }
+}
+
+#[test]
+fn recorded_iterations_of_every_model_have_the_bits_of_iterations_that_run() {
+    for model in Model::ALL {
+        let run = |device: &Device| {
+            let mut trainer = model_with(model, device, |_| {});
+            let logs: Vec<_> = (0..12).map(|_| trainer.step().unwrap()).collect();
+            (trainer.state().unwrap(), logs)
+        };
+        let expected = run(&Device::cpu(2));
+        for device in devices() {
+            let before = device.memory().launches;
+            assert!(run(&device) == expected, "{}", model.name());
+            assert!(device.memory().launches > before);
         }
     }
 }

@@ -4,7 +4,9 @@
 use cytograd::Result;
 use cytograd::device::Device;
 use cytograd::models::ebm::config::{LossConfig, NetConfig, OptimConfig, SgldConfig};
-use cytograd::models::ebm::{Cells, Clip, EbmConfig, Select, Trainer};
+use cytograd::models::ebm::hdge::HdgeConfig;
+use cytograd::models::ebm::vera::VeraConfig;
+use cytograd::models::ebm::{Cells, Clip, EbmConfig, Model, Select, Trainer};
 use cytograd::nn::sampler::normal;
 use cytograd::nn::{Act, Builder, Linear, Optimizer, OptimizerConfig, Params, Step};
 use cytograd::rng::{Stream, stream};
@@ -35,6 +37,17 @@ pub fn clams_with(device: &Device, change: impl FnOnce(&mut EbmConfig)) -> Train
     };
     change(&mut config);
     Trainer::new(config, Select::Accuracy, cells(1), cells(2), classes as usize, 3, device).unwrap()
+}
+
+/// The smallest run of a model, but for something.
+pub fn model_with(model: Model, device: &Device, change: impl FnOnce(&mut EbmConfig)) -> Trainer {
+    clams_with(device, |config| {
+        let EbmConfig { loss, hdge, vera, .. } = model.config();
+        config.loss = LossConfig { input_noise: 0.1, ..loss };
+        config.hdge = hdge.map(|hdge| HdgeConfig { memory: 96, ..hdge });
+        config.vera = vera.map(|vera| VeraConfig { latent: 8, widths: vec![16; 3], samples: 5, ..vera });
+        change(config);
+    })
 }
 
 /// A WGAN-GP critic with its optimiser (Gulrajani et al. 2017), on noisy fake cells.
