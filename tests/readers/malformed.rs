@@ -4,9 +4,9 @@
 
 use crate::files::{alone, symbols};
 use crate::write;
-use cytograd::data::h5ad::Additions;
+use cytograd::data::h5ad::{self, Additions};
 use cytograd::data::overview::Overview;
-use cytograd::data::{Which, open, results};
+use cytograd::data::{Dense, Entry, Matrix, Which, open, results};
 use hdf5::{File, Group, LocationType};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -244,6 +244,27 @@ fn texts_of_wrong_lengths_end_in_an_error_and_take_no_memory() {
     assert!(peak() < before + 128, "memory: {before} MiB before, {} MiB at most", peak());
 }
 
+/// HDF5 1.14 hands over what its buffer happens to hold when it is asked again for a block that could
+/// not be read.
+#[test]
+fn texts_that_cannot_be_read_are_not_asked_for_twice() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.loom");
+    write::loom(&path);
+    let names = File::open(&path).unwrap().dataset("col_attrs/CellID").unwrap().offset().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what).unwrap();
+    // The list of texts is said to stand where their bytes stand, which the guard finds damaged.
+    let heap = find(&bytes, b"GCOL");
+    let at = find(&bytes, &names.to_le_bytes());
+    bytes[at..at + 8].copy_from_slice(&(heap as u64).to_le_bytes());
+    bytes[heap + 16..heap + 32].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let said = attempt(&path, "texts in a damaged heap").unwrap();
+    assert!(said.contains("/col_attrs/CellID") && said.contains(&format!("the global heap at byte {heap}")), "{said}");
+}
+
 #[test]
 fn names_that_are_no_text_are_read_without_harm() {
     let _turn = alone();
@@ -260,6 +281,45 @@ fn names_that_are_no_text_are_read_without_harm() {
         places.iter().for_each(|at| bytes[at + name.len() - 1] = 0xf0);
         std::fs::write(&path, bytes).unwrap();
         attempt(&path, name);
+    }
+}
+
+/// A `bool` of Rust is 0 or 1; what a damaged file has for one need not be.
+#[test]
+fn booleans_that_are_neither_true_nor_false_are_read_and_copied_by_their_numbers() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let (path, out) = (scratch.path().join("x.h5ad"), scratch.path().join("out.h5ad"));
+    write::current(&path);
+    let file = File::open_rw(&path).unwrap();
+    let mut places = Vec::new();
+    for (group, name) in [("X", "data"), ("obsm", "flags")] {
+        let group = file.group(group).unwrap();
+        let shape = match group.dataset(name) {
+            Ok(old) => old.shape(),
+            Err(_) => vec![12, 2],
+        };
+        let _ = group.unlink(name);
+        let n: usize = shape.iter().product();
+        let flags = group.new_dataset::<bool>().shape(shape).create(name).unwrap();
+        flags.write_raw(&vec![true; n]).unwrap();
+        places.push((flags.offset().unwrap() as usize, n));
+    }
+    file.close().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    places.iter().for_each(|&(at, n)| bytes[at..at + n].copy_from_slice(&[2, 0xff].repeat(n)[..n]));
+    std::fs::write(&path, &bytes).unwrap();
+    let whole = open(&path).unwrap().dataset().unwrap();
+    h5ad::add_to_copy(&path, &out, &Additions::default(), Some(&[1, 5])).unwrap();
+    let copied = open(&out).unwrap().dataset().unwrap();
+    assert!(whole.x.to_csr().unwrap().values().iter().all(|&v| v == 1.0));
+    assert_eq!(copied.x.to_csr().unwrap(), whole.x.select_rows(&[1, 5]).to_csr().unwrap());
+    let flags = &copied.obsm.iter().find(|(name, _)| name == "flags").unwrap().1;
+    assert_eq!(*flags, Entry::Matrix(Matrix::Dense(Dense::new(2, 2, vec![1.0; 4]).unwrap())));
+    // The copy has what everybody takes for true.
+    let out = File::open(&out).unwrap();
+    for name in ["X/data", "obsm/flags"] {
+        assert!(out.dataset(name).unwrap().read_raw::<i8>().unwrap().iter().all(|&number| number == 1), "{name}");
     }
 }
 

@@ -5,7 +5,6 @@ use super::read::Reader;
 use super::write::Writer;
 use crate::data::hdf::{DAMAGED, Elements, Place, below, elements, encoding, is_group, members, text_attr};
 use crate::error::Result;
-use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group, H5Type};
 
 /// Copies everything of `from` into `to`, reduced to the cells `rows` (ascending).
@@ -93,8 +92,8 @@ impl Copier<'_> {
     fn array(&self, from: &Group, to: &Group, name: &str, square: bool) -> Result<()> {
         let source = self.place.dataset(from, name)?;
         let mut shape = source.shape();
-        let enough = self.rows.last().is_none_or(|&last| shape.first().is_some_and(|&n| last < n));
-        if !enough || square && shape.len() < 2 {
+        let enough = shape.first().is_some_and(|&n| self.rows.last().is_none_or(|&last| last < n));
+        if !enough || square && (shape.len() != 2 || shape[0] != shape[1]) {
             return Err(self.place.wrong(&source.name(), format!("an array of shape {shape:?}"), DAMAGED));
         }
         let n = self.rows.len();
@@ -105,19 +104,19 @@ impl Copier<'_> {
             shape[1] = n;
         }
         match elements(&source) {
-            Elements::Int => self.pick::<i64>(&source, to, name, &shape, inner, columns)?,
-            Elements::Float32 => self.pick::<f32>(&source, to, name, &shape, inner, columns)?,
-            Elements::Float64 => self.pick::<f64>(&source, to, name, &shape, inner, columns)?,
-            Elements::Bool => self.pick::<bool>(&source, to, name, &shape, inner, columns)?,
-            Elements::Text => self.pick::<VarLenUnicode>(&source, to, name, &shape, inner, columns)?,
-            Elements::Other => return Err(self.unknown(&source.name())),
+            Elements::Int => self.numbers::<i64>(&source, to, name, &shape, inner, columns),
+            Elements::Float32 => self.numbers::<f32>(&source, to, name, &shape, inner, columns),
+            Elements::Float64 => self.numbers::<f64>(&source, to, name, &shape, inner, columns),
+            Elements::Bool => self.numbers::<bool>(&source, to, name, &shape, inner, columns),
+            Elements::Text => {
+                let texts = self.chosen(&self.place.texts(&source)?, inner, columns);
+                self.writer.text_array(to, name, &shape, &texts)
+            }
+            Elements::Other => Err(self.unknown(&source.name())),
         }
-        let target = to.dataset(name).map_err(|e| self.writer.failed(e))?;
-        let kind = if elements(&source) == Elements::Text { "string-array" } else { "array" };
-        self.writer.kind(&target, kind, "0.2.0")
     }
 
-    fn pick<T: H5Type + Clone>(
+    fn numbers<T: Element>(
         &self,
         source: &hdf5::Dataset,
         to: &Group,
@@ -127,30 +126,32 @@ impl Copier<'_> {
         columns: Option<&[usize]>,
     ) -> Result<()> {
         if columns.is_none() && shape.len() == 2 && source.size() > ENTRIES {
-            return self.pick_rows::<T>(source, to, name, shape);
+            self.pick_rows::<T>(source, to, name, shape)?;
+        } else {
+            let values: Vec<T> = self.place.values(source)?.into_iter().map(T::of).collect();
+            let kind = source.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e))?;
+            self.writer.numbers_as(to, name, shape, &self.chosen(&values, inner, columns), &kind)?;
         }
-        let values: Vec<T> = self.place.values(source)?;
-        let mut picked = Vec::with_capacity(shape.iter().product());
+        let target = to.dataset(name).map_err(|e| self.writer.failed(e))?;
+        self.writer.kind(&target, "array", "0.2.0")
+    }
+
+    /// Of rows of `inner` values those that are asked for, all columns or some.
+    fn chosen<T: Clone>(&self, values: &[T], inner: usize, columns: Option<&[usize]>) -> Vec<T> {
+        let mut chosen = Vec::new();
         for &row in self.rows {
             let row = &values[row * inner..(row + 1) * inner];
             match columns {
-                Some(columns) => picked.extend(columns.iter().map(|&c| row[c].clone())),
-                None => picked.extend_from_slice(row),
+                Some(columns) => chosen.extend(columns.iter().map(|&c| row[c].clone())),
+                None => chosen.extend_from_slice(row),
             }
         }
-        let kind = source.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e))?;
-        self.writer.numbers_as(to, name, shape, &picked, &kind).map(|_| ())
+        chosen
     }
 
     /// Rows of a large matrix, some at a time.
-    fn pick_rows<T: H5Type + Clone>(
-        &self,
-        source: &hdf5::Dataset,
-        to: &Group,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<()> {
-        self.place.check_size::<T>(source)?;
+    fn pick_rows<T: Element>(&self, source: &hdf5::Dataset, to: &Group, name: &str, shape: &[usize]) -> Result<()> {
+        self.place.check_size::<T::Stored>(source)?;
         let n_cols = shape[1];
         let kind = source.dtype().and_then(|d| d.to_descriptor()).map_err(|e| self.writer.failed(e))?;
         let target = self.writer.rows_of(to, name, shape, &kind)?;
@@ -160,9 +161,10 @@ impl Copier<'_> {
         while let Some(&first) = rest.first() {
             let (now, later) = rest.split_at(rest.partition_point(|&row| row < first + at_once));
             let span = (first..now[now.len() - 1] + 1, 0..n_cols);
-            let read = source.read_slice_2d::<T, _>(span).map_err(|e| self.place.unreadable(&source.name(), e))?;
+            let read = source.read_slice_2d::<T::Stored, _>(span);
+            let read = read.map_err(|e| self.place.unreadable(&source.name(), e))?;
             for &row in now {
-                let row = read.row(row - first).to_vec();
+                let row: Vec<T> = read.row(row - first).iter().map(|&stored| T::of(stored)).collect();
                 target.write_slice(&row, (written, 0..n_cols)).map_err(|e| self.writer.failed(e))?;
                 written += 1;
             }
@@ -199,7 +201,7 @@ impl Copier<'_> {
     }
 
     /// Copies the chosen part of a sparse matrix, some lines (rows of CSR, columns of CSC) at a time.
-    fn lines<T: H5Type + Copy>(
+    fn lines<T: Element>(
         &self,
         parts: &Parts,
         (n_rows, n_cols): (usize, usize),
@@ -237,14 +239,14 @@ impl Copier<'_> {
                 return Err(wrong());
             }
             let found: Vec<i64> = self.place.span(&parts.indices, from..to)?;
-            let stored: Vec<T> = self.place.span(&parts.data, from..to)?;
+            let stored: Vec<T::Stored> = self.place.span(&parts.data, from..to)?;
             let (mut new, mut kept) = (Vec::new(), Vec::new());
             for &line in now {
                 for at in pointers[line] - from..pointers[line + 1] - from {
                     let place = usize::try_from(found[at]).ok().and_then(|i| across.get(i)).ok_or_else(wrong)?;
                     if *place >= 0 {
                         new.push(*place);
-                        kept.push(stored[at]);
+                        kept.push(T::of(stored[at]));
                     }
                 }
                 starts.push((indices.len() + new.len()) as i64);
@@ -261,6 +263,33 @@ impl Copier<'_> {
 
 /// Entries of a sparse matrix that are read at a time.
 const ENTRIES: usize = 1 << 21;
+
+/// What arrays are made of, and what the library may read them as: a `bool` must be 0 or 1, which
+/// the numbers of a damaged file need not be.
+trait Element: H5Type + Copy {
+    type Stored: H5Type + Copy;
+    fn of(stored: Self::Stored) -> Self;
+}
+
+macro_rules! as_it_is {
+    ($($number:ty),*) => {
+        $(impl Element for $number {
+            type Stored = $number;
+            fn of(stored: $number) -> $number {
+                stored
+            }
+        })*
+    };
+}
+
+as_it_is!(i64, f32, f64);
+
+impl Element for bool {
+    type Stored = i8;
+    fn of(stored: i8) -> bool {
+        stored != 0
+    }
+}
 
 /// A sparse matrix to copy, and where to.
 struct Parts<'a> {

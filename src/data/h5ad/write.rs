@@ -210,7 +210,13 @@ impl Writer {
         builder.empty_as(kind).shape(shape.to_vec()).create(name).map_err(|e| self.failed(e))
     }
 
-    fn text_array<S: AsRef<str>>(&self, parent: &Group, name: &str, shape: &[usize], texts: &[S]) -> Result<()> {
+    pub(super) fn text_array<S: AsRef<str>>(
+        &self,
+        parent: &Group,
+        name: &str,
+        shape: &[usize],
+        texts: &[S],
+    ) -> Result<()> {
         let values = self.texts(name, texts)?;
         let write = || {
             let dataset = parent.new_dataset::<VarLenUnicode>().shape(shape.to_vec()).create(name)?;

@@ -38,10 +38,10 @@ impl Guard {
             let mut head = [0; 16];
             bytes(address, &mut head);
             let (addresses, lengths) = if head[8] < 2 { (head[13], head[14]) } else { (head[9], head[10]) };
-            (self.address_bytes, self.length_bytes, self.base) = (addresses.into(), lengths.into(), address);
-            if !matches!(self.length_bytes, 2 | 4 | 8) || !matches!(self.address_bytes, 2 | 4 | 8) {
+            if !matches!(lengths, 2 | 4 | 8) || !matches!(addresses, 2 | 4 | 8) {
                 return Err(format!("the superblock declares addresses of {addresses} and lengths of {lengths} bytes"));
             }
+            (self.address_bytes, self.length_bytes, self.base) = (addresses.into(), lengths.into(), address);
         }
         match block {
             _ if block.starts_with(HEAP) => self.check_heap(address, block, bytes),
@@ -57,20 +57,27 @@ impl Guard {
         let l = self.length_bytes;
         let Some(head) = block.get(8..8 + 2 * l + self.address_bytes) else { return damaged() };
         let (size, place) = (number(&head[..l]), number(&head[2 * l..]));
-        // What ends the list: 1, an offset at which nothing can stand.
         let mut free = number(&head[l..2 * l]);
-        for _ in 0..=size / (2 * l as u64) {
-            if free == 1 || free >= size {
-                return Ok(()); // the library refuses the latter
-            }
+        // An offset that was met before is found by remembering one in ever longer turns (Brent 1980):
+        // the size may be a lie.
+        let (mut met, mut steps) = (free, 0u64);
+        // What ends the list: 1, an offset at which nothing can stand. The library refuses those beyond.
+        while free != 1 && free < size {
             let Some(at) = self.base.checked_add(place).and_then(|start| start.checked_add(free)) else {
                 return damaged();
             };
             let mut next = [0; 8];
             bytes(at, &mut next[..l]);
             free = number(&next[..l]);
+            if free == met {
+                return damaged();
+            }
+            steps += 1;
+            if steps.is_power_of_two() {
+                met = free;
+            }
         }
-        damaged()
+        Ok(())
     }
 
     /// The library goes from object to object by their sizes, which may be 0 (`H5HGcache.c`,
@@ -175,19 +182,21 @@ mod tests {
     fn free_names_that_lead_in_a_circle_are_refused() {
         let circle = Err("the names of the group at byte 0 are damaged".to_owned());
         // A prefix whose names begin at byte 32, with free blocks that name their next.
-        let file = |free: u64, links: &[(u64, u64)]| {
+        let declaring = |size: u64, free: u64, links: &[(u64, u64)]| {
             let mut file = [NAMES, &[0; 3]].concat();
-            [64, free, 32].iter().for_each(|v: &u64| file.extend(v.to_le_bytes()));
+            [size, free, 32].iter().for_each(|v: &u64| file.extend(v.to_le_bytes()));
             file.resize(96, 0);
             for &(at, next) in links {
                 file[32 + at as usize..][..8].copy_from_slice(&next.to_le_bytes());
             }
             file
         };
+        let file = |free, links: &[(u64, u64)]| declaring(64, free, links);
         assert_eq!(check(&file(1, &[]), 96), Ok(()));
         assert_eq!(check(&file(8, &[(8, 40), (40, 1)]), 32), Ok(()));
         for (free, links) in [(8, vec![(8, 8)]), (0, vec![]), (8, vec![(8, 40), (40, 8)])] {
             assert_eq!(check(&file(free, &links), 32), circle, "{links:?}");
+            assert_eq!(check(&declaring(u64::MAX, free, &links), 32), circle, "{links:?}");
         }
         assert_eq!(check(&file(8, &[])[..31], 31), circle);
     }
@@ -199,6 +208,7 @@ mod tests {
         file.extend([0, 0, 0, 0, 0, 8, 3, 0, 0]);
         let bytes = |file: &[u8], into: &mut [u8]| into.copy_from_slice(&file[..into.len()]);
         assert!(guard.check(0, &file[..9], &|_, into| bytes(&file, into)).unwrap_err().contains("3 bytes"));
+        assert_eq!(guard.length_bytes, 8); // what is refused is not remembered
         file[14] = 4;
         guard.check(0, &file[..9], &|_, into| bytes(&file, into)).unwrap();
         assert_eq!(guard.length_bytes, 4);

@@ -280,8 +280,7 @@ impl Place {
     }
 }
 
-/// Members of a group in stored order.
-/// Names in a group.
+/// Names in a group, in stored order.
 pub(crate) fn members(group: &Group) -> Vec<String> {
     group.member_names().unwrap_or_default().iter().map(|name| sound(name)).collect()
 }
@@ -356,7 +355,7 @@ pub(crate) fn bool_attr(node: &Location, name: &str) -> bool {
     attribute.read_scalar::<i8>().is_ok_and(|v| v != 0)
 }
 
-/// `encoding-type`, empty where there is none (files before 0.7.? and other writers).
+/// `encoding-type`, empty where there is none (old files and other writers).
 pub(crate) fn encoding(node: &Location) -> String {
     text_attr(node, "encoding-type").unwrap_or_default()
 }

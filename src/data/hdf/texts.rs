@@ -24,6 +24,7 @@ use std::ffi::c_void;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
+const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// Bytes of an element: length, address, index.
 pub(crate) const ELEMENT: usize = 16;
 
@@ -38,7 +39,7 @@ pub(super) fn read(node: &Container) -> Result<Option<Vec<String>>, String> {
     if n.checked_mul(ELEMENT).is_none_or(|bytes| bytes as u64 > limit) {
         return Err(format!("{n} texts in a file of {} bytes", heaps.length));
     }
-    elements(node, n).map(|elements| texts(heaps, &elements)).transpose()
+    elements(node, n)?.map(|elements| texts(heaps, &elements)).transpose()
 }
 
 /// Whether the library hands over elements as they are in this file, as opaque values of [`ELEMENT`]
@@ -108,11 +109,15 @@ impl Heaps {
         }
         let file = std::fs::File::open(node.filename()).ok()?;
         let length = file.metadata().ok()?.len();
-        let base = library.userblock();
         let mut head = [0u8; 16];
-        file.read_exact_at(&mut head, base).ok()?;
+        file.read_exact_at(&mut head, 0).ok()?;
+        let mut base = 0;
+        if !head.starts_with(SIGNATURE) {
+            base = library.userblock();
+            file.read_exact_at(&mut head, base).ok()?;
+        }
         let (addresses, lengths) = if head[8] < 2 { (head[13], head[14]) } else { (head[9], head[10]) };
-        let known = head.starts_with(b"\x89HDF\r\n\x1a\n") && (addresses, lengths) == (8, 8);
+        let known = head.starts_with(SIGNATURE) && (addresses, lengths) == (8, 8);
         known.then(|| Heaps { file, length, base, met: HashMap::new(), total: 0 })
     }
 
@@ -160,35 +165,37 @@ impl Heaps {
     }
 }
 
-/// The elements as they are in the file, if the library can hand them over.
-fn elements(node: &Container, n: usize) -> Option<Vec<u8>> {
+/// The elements as they are in the file; `None` if the library cannot hand them over.
+///
+/// # Errors
+/// What the library said. It must not be asked for the same again in another way: after a block that
+/// could not be read it takes what its buffer happens to hold (HDF5 1.14, `H5D__contig_readvv`).
+fn elements(node: &Container, n: usize) -> Result<Option<Vec<u8>>, String> {
     if !registered() {
-        return None;
+        return Ok(None);
     }
     let mut bytes = vec![0u8; n * ELEMENT];
     let id = node.id();
     // SAFETY: handles that the library gave, under its lock. What is read are `n` opaque elements
     // of `ELEMENT` bytes each, for which `bytes` has room; with addresses of eight bytes that is
     // what an element has in the file.
-    let code = hdf5::sync::sync(|| unsafe {
+    let read = hdf5::sync::sync(|| unsafe {
         let opaque = H5Tcreate(H5T_class_t::H5T_OPAQUE, ELEMENT);
         let code = if H5Iget_type(id) == H5I_type_t::H5I_ATTR {
-            H5Aread(id, opaque, bytes.as_mut_ptr().cast())
+            Some(H5Aread(id, opaque, bytes.as_mut_ptr().cast()))
         } else {
             let list = H5Dget_create_plist(id);
             let layout = H5Pget_layout(list);
             H5Pclose(list);
             // The parts of a virtual array point into other files.
-            if layout == H5D_layout_t::H5D_VIRTUAL {
-                -1
-            } else {
-                H5Dread(id, opaque, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.as_mut_ptr().cast())
-            }
+            (layout != H5D_layout_t::H5D_VIRTUAL)
+                .then(|| H5Dread(id, opaque, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.as_mut_ptr().cast()))
         };
+        let read = code.map(hdf5::h5check).transpose();
         H5Tclose(opaque);
-        code
+        read
     });
-    (code >= 0).then_some(bytes)
+    read.map(|done| done.map(|_| bytes)).map_err(|error| error.to_string())
 }
 
 /// Tells the library, once, how to make opaque elements of texts: it does not know.
