@@ -8,6 +8,7 @@ use super::hdf::{Place, is_group, members};
 use super::table::list_names;
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
+use hdf5::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -26,6 +27,27 @@ pub enum Format {
     Delimited,
 }
 
+/// The same with the file, where it was opened to find out.
+pub(super) enum Found {
+    H5ad(File),
+    TenxHdf5(File),
+    Loom(File),
+    MatrixMarket,
+    Delimited,
+}
+
+impl Found {
+    fn format(&self) -> Format {
+        match self {
+            Found::H5ad(_) => Format::H5ad,
+            Found::TenxHdf5(_) => Format::TenxHdf5,
+            Found::Loom(_) => Format::Loom,
+            Found::MatrixMarket => Format::MatrixMarket,
+            Found::Delimited => Format::Delimited,
+        }
+    }
+}
+
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// Says what the file or folder at `path` is.
@@ -33,6 +55,11 @@ const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// # Errors
 /// `Error::Io` if it is not there; `Error::Format` that says what it is instead, and what to do.
 pub fn detect(path: &Path) -> Result<Format> {
+    find(path).map(|found| found.format())
+}
+
+/// Finds out what [`detect`] says.
+pub(super) fn find(path: &Path) -> Result<Found> {
     let io = |e| Error::io(path, "reading", e);
     let meta = std::fs::metadata(path).map_err(io)?;
     if meta.is_dir() {
@@ -59,7 +86,7 @@ pub fn detect(path: &Path) -> Result<Format> {
     text(path, &head)
 }
 
-fn text(path: &Path, head: &[u8]) -> Result<Format> {
+fn text(path: &Path, head: &[u8]) -> Result<Found> {
     let refuse = |what: &str, fix: &str| Err(Error::format(path, what, fix));
     let lower = head[..head.len().min(256)].to_ascii_lowercase();
     match head {
@@ -79,7 +106,7 @@ fn text(path: &Path, head: &[u8]) -> Result<Format> {
         return refuse("a web page", "download the file itself");
     }
     if lower.starts_with(b"%%matrixmarket") {
-        return Ok(Format::MatrixMarket);
+        return Ok(Found::MatrixMarket);
     }
     if head.is_empty() || head.contains(&0) {
         return refuse(
@@ -87,33 +114,33 @@ fn text(path: &Path, head: &[u8]) -> Result<Format> {
             "give an h5ad, 10x, loom, MatrixMarket, CSV or TSV file",
         );
     }
-    Ok(Format::Delimited)
+    Ok(Found::Delimited)
 }
 
-fn folder(path: &Path) -> Result<Format> {
+fn folder(path: &Path) -> Result<Found> {
     let names = super::tenx::matrix_market::file_names(path)?;
     let has = |name: &str| names.iter().any(|n| n == name);
     if has(".zgroup") || has("zarr.json") || has(".zattrs") {
         return Err(Error::format(path, "a Zarr store", "in Python: anndata.read_zarr(...).write_h5ad(...)"));
     }
-    Ok(Format::MatrixMarket) // whose reader says what is missing
+    Ok(Found::MatrixMarket) // whose reader says what is missing
 }
 
-fn hdf5(path: &Path) -> Result<Format> {
+fn hdf5(path: &Path) -> Result<Found> {
     let file = Place::new(path).open()?;
     let has = |name: &str| file.link_exists(name);
     let found = members(&file);
     if has("obs") && has("var") {
-        return Ok(Format::H5ad);
+        return Ok(Found::H5ad(file));
     }
     if has("matrix") && !is_group(&file, "matrix") && (has("row_attrs") || has("col_attrs")) {
-        return Ok(Format::Loom);
+        return Ok(Found::Loom(file));
     }
     let tenx = |name: &String| {
         file.group(name).is_ok_and(|g| g.link_exists("barcodes") && g.link_exists("indptr") && g.link_exists("data"))
     };
     if found.iter().any(tenx) {
-        return Ok(Format::TenxHdf5);
+        return Ok(Found::TenxHdf5(file));
     }
     let refuse = |what: &str, fix: &str| Err(Error::format(path, what, fix));
     if has("mod") {

@@ -35,13 +35,12 @@ pub struct Loom {
 }
 
 impl Loom {
-    /// Opens a file and reads its attributes.
+    /// Reads the attributes of a file.
     ///
     /// # Errors
-    /// `Error::Io` if there is no such file; `Error::Format` if it is damaged or inconsistent.
-    pub fn open(path: &Path) -> Result<Loom> {
+    /// `Error::Format` if it is damaged or inconsistent.
+    pub(super) fn of(path: &Path, file: File) -> Result<Loom> {
         let place = Place::new(path);
-        let file = place.open()?;
         let matrix = place.dataset(&file, "matrix")?;
         let [n_genes, n_cells] = matrix.shape()[..] else {
             return Err(place.wrong("/matrix", format!("has shape {:?}", matrix.shape()), DAMAGED));

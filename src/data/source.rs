@@ -8,7 +8,7 @@
 
 use super::annotated::{Dataset, missing_layer};
 use super::csr::Csr;
-use super::format::{self, Format};
+use super::format::{self, Format, Found};
 use super::lines;
 use super::matrix::Matrix;
 use super::memory::Memory;
@@ -147,12 +147,12 @@ pub trait Source: Send + Sync {
 /// # Errors
 /// `Error::Io` if it is not there; `Error::Format` if it is none of the known formats, or damaged.
 pub fn open(path: &Path) -> Result<Box<dyn Source>> {
-    Ok(match format::detect(path)? {
-        Format::H5ad => Box::new(h5ad::H5ad::open(path)?),
-        Format::TenxHdf5 => Box::new(tenx::hdf5::open(path)?),
-        Format::Loom => Box::new(loom::Loom::open(path)?),
-        Format::MatrixMarket => Box::new(tenx::matrix_market::open(path)?),
-        Format::Delimited => Box::new(delimited::open(path)?),
+    Ok(match format::find(path)? {
+        Found::H5ad(file) => Box::new(h5ad::H5ad::of(path, file)?),
+        Found::TenxHdf5(file) => Box::new(tenx::hdf5::of(path, file)?),
+        Found::Loom(file) => Box::new(loom::Loom::of(path, file)?),
+        Found::MatrixMarket => Box::new(tenx::matrix_market::open(path)?),
+        Found::Delimited => Box::new(delimited::open(path)?),
     })
 }
 

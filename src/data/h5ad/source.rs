@@ -38,8 +38,12 @@ impl H5ad {
     /// `Error::Io` if there is no such file; `Error::Format` if it is not HDF5, truncated, without
     /// tables or without any matrix, compressed with a filter that is not built in, or inconsistent.
     pub fn open(path: &Path) -> Result<H5ad> {
+        H5ad::of(path, Place::new(path).open()?)
+    }
+
+    /// The same of a file that is open already.
+    pub(in crate::data) fn of(path: &Path, file: File) -> Result<H5ad> {
         let place = Place::new(path);
-        let file = place.open()?;
         if !file.link_exists("obs") || !file.link_exists("var") {
             let found = members(&file);
             return Err(Error::format(

@@ -34,13 +34,12 @@ pub struct TenxHdf5 {
     _file: File,
 }
 
-/// Opens a file and reads its tables.
+/// Reads the tables of a file.
 ///
 /// # Errors
-/// `Error::Io` if there is no such file; `Error::Format` if it is not a 10x file or inconsistent.
-pub fn open(path: &Path) -> Result<TenxHdf5> {
+/// `Error::Format` if it is not a 10x file or inconsistent.
+pub(in crate::data) fn of(path: &Path, file: File) -> Result<TenxHdf5> {
     let place = Place::new(path);
-    let file = place.open()?;
     let texts = |group: &Group, name: &str| place.texts(&place.dataset(group, name)?);
     let mut features = Features::default();
     let (format, groups, genomes) = if is_group(&file, "matrix") {
