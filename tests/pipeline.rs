@@ -74,6 +74,7 @@ fn judge(data: &Dataset) -> Evaluation {
         panic!("no labels in uns")
     };
     Evaluation::new(Annotations {
+        scores: &[],
         truth: &texts("cell_type"),
         predicted: &texts("cytograd_label"),
         probability: &numbers("cytograd_prob"),

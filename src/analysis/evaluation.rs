@@ -29,6 +29,8 @@ pub struct Annotations<'a> {
     pub probability: &'a [f64],
     /// Un-normalised `log p(x)`, for models that have one.
     pub log_density: Option<&'a [f64]>,
+    /// Other scores by name, larger for cells that look more like the reference.
+    pub scores: &'a [(String, Vec<f64>)],
     /// Cells flagged as unlike the reference.
     pub flagged: Option<&'a [bool]>,
     /// Types the model knows, in its own order. A label it gave counts as known anyway.
@@ -71,8 +73,8 @@ pub struct Evaluation {
 /// How well one score separates known cells (positives) from unknown ones.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Detection {
-    /// `log p(x)` or `max p(y|x)`.
-    pub score: &'static str,
+    /// `log p(x)`, `max p(y|x)` or the name of another one.
+    pub score: String,
     /// Area under the ROC curve.
     pub auroc: f64,
     /// Average precision with the known cells as positives.
@@ -145,7 +147,7 @@ struct Coded<'a> {
     truth: Vec<u32>,
     predicted: Vec<u32>,
     probability: Vec<f64>,
-    scores: Vec<(&'static str, Vec<f64>)>,
+    scores: Vec<(String, Vec<f64>)>,
     flagged: Option<Vec<bool>>,
 }
 
@@ -230,9 +232,13 @@ impl<'a> Coded<'a> {
         let probability = pick(cells.probability, "the probability")?;
         let mut scores = Vec::new();
         if let Some(log_density) = cells.log_density {
-            scores.push(("log p(x)", pick(log_density, "log p(x)")?));
+            scores.push(("log p(x)".to_owned(), pick(log_density, "log p(x)")?));
         }
-        scores.push(("max p(y|x)", probability.clone()));
+        scores.push(("max p(y|x)".into(), probability.clone()));
+        for (name, values) in cells.scores {
+            check_length(OP, name, n, values.len())?;
+            scores.push((name.clone(), pick(values, name)?));
+        }
         Ok(Coded {
             truth: kept.iter().map(|k| code(&types, k.1)).collect(),
             predicted: kept.iter().map(|k| code(&labels, k.2)).collect(),
@@ -276,12 +282,12 @@ impl<'a> Coded<'a> {
         if !unknown.contains(&true) {
             return Ok(vec![]);
         }
-        let judge = |(score, values): &(&'static str, Vec<f64>)| {
+        let judge = |(score, values): &(String, Vec<f64>)| {
             let values: Vec<f64> = cells.iter().map(|&i| values[i]).collect();
             let negated: Vec<f64> = values.iter().map(|v| -v).collect();
             let ranking = Ranking::new(&known, &values)?;
             Ok(Detection {
-                score,
+                score: score.clone(),
                 auroc: ranking.auroc(),
                 average_precision: ranking.average_precision(),
                 average_precision_unknown: Ranking::new(&unknown, &negated)?.average_precision(),

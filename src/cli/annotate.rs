@@ -41,7 +41,8 @@ pub struct Args {
     /// Share of cells of known types that may be called unknown
     #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = rate)]
     fpr: f64,
-    /// Score that p-value and flag go by: logpx, maxp, mahalanobis, knn [default: the run's own]
+    /// Score that p-value and flag go by: logpx, maxp, mahalanobis, knn or mahalanobis_maxp, each also
+    /// averaged over the cells around (maxp_smooth, ...) [default: the run's own, see rehearse]
     #[arg(long, value_name = "NAME", value_parser = score)]
     score: Option<Score>,
     /// Write every score that the run has, as cytograd_score_NAME with cytograd_pvalue_NAME
@@ -57,7 +58,8 @@ pub(super) fn share(text: &str) -> std::result::Result<f64, &'static str> {
     text.parse().ok().filter(|v| (0.0..=1.0).contains(v)).ok_or("give a share between 0 and 1, as in 0.5")
 }
 
-fn rate(text: &str) -> std::result::Result<f64, &'static str> {
+/// A rate above 0 and below 1.
+pub(super) fn rate(text: &str) -> std::result::Result<f64, &'static str> {
     text.parse().ok().filter(|&v: &f64| v > 0.0 && v < 1.0).ok_or("give a rate between 0 and 1, as in 0.05")
 }
 

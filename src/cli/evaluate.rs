@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Compare the annotations in a file with true labels
 ///
 /// Accuracy and calibration over the cells of types that the model knows, separation of known from
-/// unknown types by log p(x) and by max p(y|x), and the confusion table.
+/// unknown types by log p(x), by max p(y|x) and by every score that `annotate --scores` wrote, and the
+/// confusion table.
 #[derive(clap::Args)]
 pub struct Args {
     /// File that `cytograd annotate` wrote
@@ -57,12 +58,21 @@ pub fn evaluate(file: &Path, truth: &str, map: Option<&Path>, conditions: &[Cond
         Some(_) => Some(numbers(&obs, &place, "cytograd_logpx")?),
         None => None,
     };
+    let mut scores = Vec::new();
+    for (column, _) in &obs.columns {
+        // The two that every file has anyway are judged under their own columns.
+        let name = column.strip_prefix("cytograd_score_").filter(|name| !["logpx", "maxp"].contains(name));
+        if let Some(name) = name {
+            scores.push((name.to_owned(), numbers(&obs, &place, column)?));
+        }
+    }
     let flagged = obs.get("cytograd_ood").map(flags);
     Evaluation::new(Annotations {
         truth: &truth,
         predicted: &predicted,
         probability: &probability,
         log_density: log_density.as_deref(),
+        scores: &scores,
         flagged: flagged.as_deref(),
         known: &known,
     })

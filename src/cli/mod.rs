@@ -21,6 +21,7 @@ mod integrate;
 mod output;
 mod preprocess;
 mod progress;
+mod rehearse;
 mod split;
 mod stop;
 mod train;
@@ -53,6 +54,7 @@ enum Command {
     Split(split::Args),
     Train(train::Args),
     Annotate(annotate::Args),
+    Rehearse(rehearse::Args),
     Generate(generate::Args),
     Evaluate(evaluate::Args),
     Devices(devices::Args),
@@ -110,6 +112,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Split(args) => split::run(args, &mut session),
         Command::Train(args) => train::run(args, &mut session),
         Command::Annotate(args) => annotate::run(args, &mut session),
+        Command::Rehearse(args) => rehearse::run(args, &mut session),
         Command::Generate(args) => generate::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),
         Command::Devices(args) => devices::run(args, &mut session),

@@ -1,9 +1,10 @@
 //! `cytograd train`: a labelled reference to a run folder.
 
-use super::{Session, output};
+use super::{Session, output, rehearse};
 use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
 use crate::error::Result;
+use crate::models::annotator::rehearse::RehearseOptions;
 use crate::models::annotator::{Method, Profile, TrainOptions, TrainSummary, train};
 use crate::models::run::Observer;
 use clap::ValueEnum;
@@ -16,8 +17,10 @@ use std::path::PathBuf;
 /// clams: classifier and density in one network, its generative loss clipped and gated so that it
 /// does not diverge. jem: the same without clipping. hdge: a density by contrast with past cells.
 /// hdge-jem: both densities. vera: a generator in place of sampling. resnet: the classifier alone.
-/// The others are baselines: lda, a Gaussian per type; knn, nearest neighbours; logreg, regression on
-/// the genes.
+/// The others are baselines: lda, a Gaussian per type; knn and ingest, nearest neighbours among
+/// components of reference and query or of the reference alone; logreg, regression on the genes; svm
+/// and scpred, support vector machines, linear and not; anchors, labels carried over by mutual
+/// neighbours.
 ///
 /// With --query the preparation of features (variable genes, PCA, Harmony) sees the query's values,
 /// never its labels; annotate then corrects batch effects best. Without it a query is projected.
@@ -76,6 +79,9 @@ pub struct Args {
     /// How often a diverged run may go back to its last epoch, with longer chains and a lower rate
     #[arg(long, value_name = "N", default_value_t = 0)]
     restarts: usize,
+    /// Rehearse afterwards: see `cytograd rehearse`
+    #[arg(long)]
+    rehearse: bool,
     /// Go on with the run in --out, with the bits of a run that never stopped
     #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
@@ -135,11 +141,22 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let device = session.common.device()?;
     let summary = train(&args.options(session), &device, &mut session.progress)?;
     session.progress.close();
-    if session.common.json {
-        return output::print_json(&output::to_json(&summary)?);
+    if !session.common.json {
+        session.progress.note(&text(&summary));
     }
-    session.progress.note(&text(&summary));
-    Ok(())
+    let rehearsal = match args.rehearse {
+        true => Some(rehearse::play(RehearseOptions::new(&args.out), session)?),
+        false => None,
+    };
+    session.progress.close();
+    if session.common.json {
+        let mut all = output::to_json(&summary)?;
+        if let Some(rehearsal) = &rehearsal {
+            all["rehearsal"] = output::to_json(rehearsal)?;
+        }
+        return output::print_json(&all);
+    }
+    rehearsal.map_or(Ok(()), |rehearsal| output::print(&rehearse::text(&rehearsal)))
 }
 
 /// One line: what was trained, how well it does on the reference, where it is.

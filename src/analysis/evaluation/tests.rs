@@ -22,6 +22,7 @@ impl Query {
             predicted: &self.predicted,
             probability: &self.probability,
             log_density: Some(&self.log_density),
+            scores: &[],
             flagged: Some(&self.flagged),
             known: &self.known,
         }

@@ -100,12 +100,19 @@ fn tridiagonalise(a: &mut [f64], n: usize) -> (Vec<f64>, Vec<f64>, Vec<(usize, V
     (diagonal, off, reflectors)
 }
 
+/// Sweeps for an eigenvalue after which it need not be exact relative to itself.
+const PATIENCE: usize = 30;
+
 /// Diagonalises a tridiagonal matrix; each rotation is applied to two rows of `rows` `[n, n]`.
 fn ql(d: &mut [f64], e: &mut [f64], rows: &mut [f64], n: usize) -> Result<()> {
+    let size = d.iter().chain(e.iter()).fold(0.0f64, |most, v| most.max(v.abs()));
     for l in 0..n {
         for sweep in 0.. {
             let mut m = l;
-            while m + 1 < n && e[m].abs() > f64::EPSILON * (d[m].abs() + d[m + 1].abs()) {
+            // Eigenvalues far below the largest, of a matrix of lower rank, may consist of rounding: then
+            // what is small beside the largest counts as nothing.
+            let floor = if sweep < PATIENCE { 0.0 } else { f64::EPSILON * size };
+            while m + 1 < n && e[m].abs() > floor + f64::EPSILON * (d[m].abs() + d[m + 1].abs()) {
                 m += 1;
             }
             if m == l {

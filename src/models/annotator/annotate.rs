@@ -1,15 +1,16 @@
 //! A trained run and a query file to labels, probabilities, densities and p-values.
 
 use super::cells::Query;
-use super::familiarity::{Familiarity, Score, Scores};
+use super::familiarity::{Familiarity, complete};
 use super::features::QueryRole;
 use super::input;
 use super::inputs::names_are_unique;
 use super::method::Method;
 use super::model::FeatureModel;
 use super::profile::Settings;
-use super::record::{QUERY, QueryAtHand};
-use super::trained::Trained;
+use super::record::{QUERY, QueryAtHand, calibration};
+use super::score::{Kind, Ladder, Score, Scores};
+use super::trained::{Trained, ladders};
 use super::verdicts::{Calibration, Verdicts};
 use crate::data::annotated::{Entry, Value};
 use crate::data::genes::{GeneReport, MIN_OVERLAP};
@@ -200,14 +201,17 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
 
     observer.begin(0, "annotating");
     let answers = trained.answers(&inputs.x, device)?;
-    let scores = match &familiarity {
-        Some(familiarity) => familiarity.scores(&inputs.x, &answers)?,
+    let score = options.score.unwrap_or_else(|| flagging_score(manifest));
+    let wanted: Vec<Score> = Score::all().filter(|s| options.all_scores || *s == score).collect();
+    let basic = match &familiarity {
+        Some(familiarity) => familiarity.basic(&inputs.x, &answers, &wanted)?,
         None => Scores::of(&answers),
     };
+    let ladders = ladders(|kind| Some(Ladder::new(calibration(&state, kind.plain())?)));
+    let scores = complete(basic, &inputs.x, width, &inputs.empty, &ladders, &wanted)?;
     let embedding = trained.embedding(&inputs.x, device)?;
     observer.end();
     interrupt::check("no output was written")?;
-    let score = options.score.unwrap_or_else(|| flagging_score(manifest));
     let calibration = Calibration::new(&state, score, options.fpr, observer)?;
     let (labels, fpr, all) = (&manifest.labels, options.fpr, options.all_scores);
     let cells = Verdicts::new(answers, &scores, &inputs.empty, &calibration, labels, fpr, all);
@@ -240,7 +244,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
 
 /// The score that the run's manifest names; runs of before had one.
 fn flagging_score(manifest: &Manifest) -> Score {
-    serde_json::from_value(manifest.configuration["score"].clone()).unwrap_or(Score::LogPx)
+    serde_json::from_value(manifest.configuration["score"].clone()).unwrap_or(Kind::LogPx.plain())
 }
 
 fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {

@@ -149,6 +149,15 @@ impl Reference {
         Ok(Reference { expression, y: labels.codes, classes: labels.classes, batch })
     }
 
+    /// Only the given cells; classes without cells are gone.
+    pub fn only(&self, rows: &[usize]) -> Reference {
+        let mut part = self.select(rows);
+        let left: Vec<u32> = (0..self.classes.len() as u32).filter(|class| part.y.contains(class)).collect();
+        part.classes = left.iter().map(|&class| self.classes[class as usize].clone()).collect();
+        part.y.iter_mut().for_each(|y| *y = left.partition_point(|class| class < y) as u32);
+        part
+    }
+
     /// Only the given cells; every class keeps its index.
     pub fn select(&self, rows: &[usize]) -> Reference {
         Reference {

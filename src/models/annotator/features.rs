@@ -82,6 +82,9 @@ pub struct FeatureConfig {
     /// Beside the components, one feature per class: what a ridge regression on the genes says of it.
     #[serde(default)]
     pub class_scores: bool,
+    /// Beside the components, the z-scores of so many genes that load most on them.
+    #[serde(default)]
+    pub top_genes: usize,
     /// How it is scaled.
     pub feature_scale: FeatureScale,
     /// `None`: batches are left as they are.
@@ -100,6 +103,7 @@ impl Default for FeatureConfig {
             scale_clip: 10.0,
             features: Features::Pcs,
             class_scores: false,
+            top_genes: 0,
             feature_scale: FeatureScale::Zscore,
             harmony: Some(HarmonyConfig::default()),
             query: QueryRole::Joint,
@@ -117,7 +121,13 @@ impl FeatureConfig {
                 "correct the configuration",
             ));
         }
-        if self.class_scores && self.features == Features::Genes {
+        if self.class_scores && self.top_genes > 0 {
+            return Err(Error::usage(
+                "features: class_scores and top_genes exclude each other",
+                "set class_scores to false or top_genes to 0",
+            ));
+        }
+        if (self.class_scores || self.top_genes > 0) && self.features == Features::Genes {
             return Err(Error::usage(
                 "features: class_scores stand beside components, not beside genes",
                 "set features to pcs, or class_scores to false",
@@ -285,7 +295,9 @@ pub fn fit(
         let scores = ClassScores::fit(&wide, &reference.y, reference.classes.len())?;
         (wide.truncated(config.n_pcs), Some(scores))
     } else {
-        (Pca::fit(&z, config.n_pcs, 0)?, None)
+        let pca = Pca::fit(&z, config.n_pcs, 0)?;
+        let top = (config.top_genes > 0).then(|| ClassScores::of_top_genes(&pca, z.values, config.top_genes));
+        (pca, top)
     };
     // 6. Harmony.
     let (codes, batches) = batch_codes(reference, query, &used);
@@ -307,7 +319,9 @@ pub fn fit(
     // 7. The network's scale.
     let mut values = model.to_features(&corrected);
     if let Some(mut scores) = scores {
-        scores.bring_to_scale(&values, model.width(), train);
+        if config.class_scores {
+            scores.bring_to_scale(&values, model.width(), train);
+        }
         values = scores.beside(&values, model.width());
         model.set_class_scores(&scores);
     }

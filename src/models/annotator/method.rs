@@ -1,6 +1,6 @@
 //! What can be trained, by name: an energy-based network or one of the baselines.
 
-use super::familiarity::Score;
+use super::score::{Kind, Score};
 use crate::error::{Error, Result};
 use crate::models::baselines::Baseline;
 use crate::models::ebm::Model;
@@ -44,11 +44,13 @@ impl Method {
 impl Method {
     /// The score that flags cells unless a rehearsal has found a better one.
     pub fn score(self) -> Score {
-        match self {
-            Method::Network(_) => Score::LogPx,
-            Method::Baseline(Baseline::Knn) => Score::Knn,
-            Method::Baseline(_) => Score::Mahalanobis,
-        }
+        let kind = match self {
+            Method::Network(_) => Kind::LogPx,
+            Method::Baseline(Baseline::Lda) => Kind::Mahalanobis,
+            Method::Baseline(Baseline::Knn | Baseline::Ingest) => Kind::Knn,
+            Method::Baseline(_) => Kind::MaxP,
+        };
+        kind.plain()
     }
 }
 

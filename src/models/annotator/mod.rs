@@ -4,15 +4,16 @@
 //! meets them: [`cells`] (what may be seen of a file), [`input`] (values made comparable, genes
 //! matched), [`features`] (counts to network inputs, `scores` beside them), [`model`] (what is kept of
 //! that), [`method`] and [`profile`] (what is trained, with which settings), `inputs` (what a training
-//! run reads), [`mod@train`], `trained` (networks and baselines behind one face), [`familiarity`] (how
-//! much a cell looks like the reference), `record` (what the run's folder holds), [`mod@annotate`],
-//! `verdicts` (what it says of every cell); [`mod@generate`] (cells drawn from a model) and [`fidelity`]
-//! (how much they are like real ones).
+//! run reads), [`mod@train`], `trained` (networks and baselines behind one face), [`score`] and
+//! `familiarity` (how much a cell looks like the reference), `record` (what the run's folder holds),
+//! [`mod@annotate`], `verdicts` (what it says of every cell); [`mod@rehearse`] (which unseen types it
+//! would catch); [`mod@generate`] (cells drawn from a model) and [`fidelity`] (how much they are like
+//! real ones).
 #![forbid(unsafe_code)]
 
 pub mod annotate;
 pub mod cells;
-pub mod familiarity;
+mod familiarity;
 pub mod features;
 pub mod fidelity;
 pub mod generate;
@@ -23,16 +24,18 @@ pub mod model;
 pub mod options;
 pub mod profile;
 mod record;
+pub mod rehearse;
+pub mod score;
 mod scores;
 pub mod train;
 mod trained;
 mod verdicts;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
-pub use familiarity::Score;
 pub use features::{FeatureConfig, FeatureScale, Features, GeneScale};
 pub use generate::{GenerateOptions, GenerateSummary, generate};
 pub use method::Method;
 pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};
+pub use score::Score;
 pub use train::train;

@@ -5,11 +5,11 @@
 //! learn anything; [`Profile::Small`] is a small regularised network that is trained for a fixed
 //! number of steps.
 
-use super::features::{FeatureConfig, FeatureScale, GeneScale};
+use super::features::{FeatureConfig, FeatureScale, GeneScale, QueryRole};
 use super::method::Method;
 use crate::analysis::harmony::{HarmonyConfig, Lambda};
 use crate::error::{Error, Result};
-use crate::models::baselines::Baseline;
+use crate::models::baselines::{Baseline, anchors};
 use crate::models::ebm::{EbmConfig, Select};
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ pub enum Profile {
     /// `Small` below [`SMALL_REFERENCE`] training cells, else `Paper`.
     #[default]
     Auto,
-    /// The CLAMS specification's defaults.
+    /// The CLAMS specification's defaults; of a baseline its features alone.
     Paper,
     /// For small references.
     Small,
@@ -94,7 +94,10 @@ impl Profile {
     pub fn settings(self, method: impl Into<Method>, n_train: usize) -> Settings {
         let (features, ebm) = match method.into() {
             Method::Network(model) => (FeatureConfig::default(), model.config()),
-            Method::Baseline(baseline) => return Settings { features: features_of(baseline), ..Settings::default() },
+            Method::Baseline(baseline) => {
+                let features = features_of(baseline, self.resolve(n_train));
+                return Settings { features, ..Settings::default() };
+            }
         };
         let paper = Settings { features, ebm, ..Settings::default() };
         match self.resolve(n_train) {
@@ -104,18 +107,37 @@ impl Profile {
     }
 }
 
-/// What a baseline sees.
-fn features_of(baseline: Baseline) -> FeatureConfig {
-    let corrected = FeatureConfig { feature_scale: FeatureScale::Global, ..FeatureConfig::default() };
+/// Harmony that trusts a batch's shift as far as there are cells to show it (see [`small`]).
+fn estimated() -> Option<HarmonyConfig> {
+    Some(HarmonyConfig { lambda: Lambda::Estimated { alpha: 1.0 }, ..HarmonyConfig::default() })
+}
+
+/// What a baseline sees. Inside references (32 tasks: one batch as the query, one type left out) lda has,
+/// with class scores and genes by their variance, accuracy 0.940 and AUROC of the Mahalanobis distance
+/// 0.747 (averaged over the cells around: 0.798); with Harmony's own alpha of 0.2 in place of 1 0.937,
+/// 0.713 and 0.772; with z-scored genes 0.902, 0.743 and 0.761. Without shrinkage of its covariance lda
+/// has 0.85 in place of 0.90 there.
+fn features_of(baseline: Baseline, profile: Profile) -> FeatureConfig {
+    let specified = FeatureConfig { feature_scale: FeatureScale::Global, ..FeatureConfig::default() };
+    let small = profile == Profile::Small;
+    let corrected = match small {
+        true => FeatureConfig { gene_scale: GeneScale::Variance, harmony: estimated(), ..specified.clone() },
+        false => specified.clone(),
+    };
     match baseline {
-        Baseline::Lda | Baseline::Knn => FeatureConfig { gene_scale: GeneScale::Variance, ..corrected },
-        Baseline::Logreg => FeatureConfig {
-            n_pcs: 500,
-            gene_scale: GeneScale::Variance,
+        Baseline::Lda | Baseline::Svm => FeatureConfig { class_scores: small, ..corrected },
+        Baseline::Knn => corrected,
+        Baseline::Ingest => FeatureConfig { harmony: None, query: QueryRole::Centred, ..specified },
+        Baseline::Scpred => FeatureConfig { query: QueryRole::Projected, ..specified },
+        Baseline::Anchors => FeatureConfig {
+            n_pcs: anchors::COMPONENTS,
+            top_genes: anchors::GENES,
             harmony: None,
+            query: QueryRole::Projected,
             feature_scale: FeatureScale::None,
-            ..corrected
+            ..specified
         },
+        Baseline::Logreg => FeatureConfig { n_pcs: 500, harmony: None, feature_scale: FeatureScale::None, ..corrected },
     }
 }
 
@@ -161,7 +183,7 @@ fn small(mut s: Settings, n_train: usize) -> Settings {
     s.features.gene_scale = GeneScale::Variance;
     s.features.feature_scale = FeatureScale::Global;
     s.features.class_scores = true;
-    s.features.harmony = Some(HarmonyConfig { lambda: Lambda::Estimated { alpha: 1.0 }, ..HarmonyConfig::default() });
+    s.features.harmony = estimated();
     s.select = Select::Last;
     s.ebm.base = true;
     s.ebm.net.widths = vec![64];

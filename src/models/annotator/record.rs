@@ -1,25 +1,19 @@
 //! What a run folder holds of a training run: the model file and the manifest.
 
-use super::familiarity::{Familiarity, Score};
 use super::method::Method;
 use super::options::TrainSummary;
+use super::score::{Kind, Score};
 use super::train::{Run, unwritable};
-use super::trained::{HeldOut, Trained};
+use super::trained::Learnt;
 use crate::data::select::Condition;
 use crate::error::{Error, Result};
 use crate::models::run::{Manifest, RunFolder, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::path::Path;
 
 pub(super) const QUERY: &str = "query.features";
 const CALIBRATION: &str = "calibration.";
-
-/// A trained model and what is measured with it.
-pub(super) struct Learnt {
-    pub trained: Trained,
-    pub familiarity: Familiarity,
-    pub held_out: HeldOut,
-}
 
 impl Run<'_> {
     /// The model file's content and what was measured on the reference.
@@ -84,6 +78,8 @@ impl Run<'_> {
             "batch_key": o.batch_key,
             "reference": {
                 "file": expression.place,
+                "path": absolute(&o.reference),
+                "label_map": o.label_map.as_deref().map(absolute),
                 "label_key": o.label_key,
                 "where": texts(&o.filter),
                 "hold_out": o.hold_out,
@@ -110,6 +106,8 @@ impl Run<'_> {
         // Only more epochs may differ; the schedule is then that of the new number.
         let strip = |m: &Manifest| {
             let mut c = m.configuration.clone();
+            // A rehearsal may have chosen another one.
+            c["score"] = Value::Null;
             if let Some(optim) = c.pointer_mut("/settings/ebm/optim") {
                 optim["epochs"] = Value::Null;
                 optim["decay_epochs"] = Value::Null;
@@ -121,7 +119,10 @@ impl Run<'_> {
             ("seed", old.seed == new.seed),
             ("math mode", old.math == new.math),
             ("labels", old.labels == new.labels),
-            ("reference cells", old.preprocessing["reference"] == new.preprocessing["reference"]),
+            (
+                "reference cells",
+                without_place(&old.preprocessing["reference"]) == without_place(&new.preprocessing["reference"]),
+            ),
             ("query cells", old.preprocessing["query"]["checksum"] == new.preprocessing["query"]["checksum"]),
             ("features", old.genes == new.genes && old.preprocessing["features"] == new.preprocessing["features"]),
             ("settings", strip(old) == strip(new)),
@@ -160,14 +161,28 @@ pub(super) struct QueryAtHand {
     pub empty: Vec<usize>,
 }
 
+/// Where a file is, whatever the folder of the next command.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// What the manifest says of the reference, wherever it is.
+fn without_place(reference: &Value) -> Value {
+    let mut rest = reference.clone();
+    if let Some(fields) = rest.as_object_mut() {
+        ["path", "label_map"].iter().for_each(|field| drop(fields.remove(*field)));
+    }
+    rest
+}
+
 /// The calibration cells' values of a score, if the run has it.
-pub(super) fn calibration(state: &State, score: Score) -> Option<Vec<f64>> {
-    // Runs of before had fewer scores, one of them under another name.
-    let before = match score {
-        Score::LogPx => "log_px",
-        Score::MaxP => "prob",
-        other => other.name(),
+pub(super) fn calibration(state: &State, score: Score) -> Option<&[f32]> {
+    // Runs of before had two, under other names.
+    let before = match (score.smooth, score.kind) {
+        (false, Kind::LogPx) => "log_px",
+        (false, Kind::MaxP) => "prob",
+        _ => score.name(),
     };
     let found = [score.name(), before].iter().find_map(|name| state.tensors.get(&format!("{CALIBRATION}{name}")));
-    found.map(|(_, values)| values.iter().map(|&v| f64::from(v)).collect())
+    found.map(|(_, values)| values.as_slice())
 }

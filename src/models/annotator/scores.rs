@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Components that the regression sees.
 pub(super) const SCORED_PCS: usize = 200;
 
-/// One score per cell and class.
+/// One score per cell and class, or whatever else is linear in the genes.
 pub(super) struct ClassScores {
     /// `[cells, C]`
     pub values: Vec<f64>,
@@ -42,6 +42,19 @@ impl ClassScores {
         let mut loadings = vec![0.0; n_classes * pca.n_vars];
         par_gemm(1.0, coefficients, Mat::new(&pca.components, d, pca.n_vars), 0.0, &mut loadings);
         Ok(ClassScores { values, n_classes, loadings })
+    }
+
+    /// In place of scores, the z-scores `[cells, genes]` of the `k` genes that load most on any component.
+    pub fn of_top_genes(pca: &Pca, z: &[f32], k: usize) -> ClassScores {
+        let g = pca.n_vars;
+        let most = |gene: usize| pca.components.iter().skip(gene).step_by(g).fold(0.0f64, |m, v| m.max(v.abs()));
+        let mut genes: Vec<(f64, usize)> = (0..g).map(|gene| (most(gene), gene)).collect();
+        genes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        genes.truncate(k);
+        let values = z.chunks_exact(g).flat_map(|row| genes.iter().map(|&(_, j)| f64::from(row[j]) - pca.mean[j]));
+        let mut loadings = vec![0.0; genes.len() * g];
+        genes.iter().enumerate().for_each(|(i, &(_, gene))| loadings[i * g + gene] = 1.0);
+        ClassScores { values: values.collect(), n_classes: genes.len(), loadings }
     }
 
     /// Gives the scores the mean variance that the features `[cells, width]` have over the rows `train`.

@@ -1,13 +1,11 @@
 //! A training run: files in, run folder out.
 
-use super::familiarity::Familiarity;
 use super::features::Prepared;
 use super::generate::save_reference;
 use super::inputs::Inputs;
 use super::method::Method;
 use super::options::{TrainOptions, TrainSummary};
-use super::record::Learnt;
-use super::trained::{Trained, fit_baseline, wide};
+use super::trained::Learnt;
 use crate::data::batches::{Split, stratified_split};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -74,13 +72,11 @@ impl Run<'_> {
         };
         let started = Instant::now();
         observer.begin(0, "fitting");
-        let cells = self.cells(&(0..self.inputs.reference.y.len()).collect::<Vec<_>>());
         let classes = self.inputs.reference.classes.len();
-        let fitted = fit_baseline(baseline, &cells, classes, self.inputs.settings.split_seed);
+        let learnt = Learnt::baseline(baseline, &self.all_cells(), classes, self.inputs.settings.split_seed);
         observer.end();
         interrupt::check("the run is unfinished; start it again with --resume")?;
-        let (trained, familiarity, held_out) = fitted?;
-        let (model, mut metrics) = self.model(&Learnt { trained, familiarity, held_out })?;
+        let (model, mut metrics) = self.model(&learnt?)?;
         metrics["seconds"] = seconds(started);
         folder.finish(&model, metrics.clone())?;
         Ok(self.summary(metrics))
@@ -142,7 +138,8 @@ impl Run<'_> {
             "best_epoch": trainer.best().filter(|_| kept).map(|b| b.log.epoch),
         });
         let generative = trainer.generative()?;
-        let (mut model, mut metrics) = self.model(&self.learnt(trainer)?)?;
+        let learnt = Learnt::network(trainer.into_network(), &self.all_cells(), &self.split, self.device)?;
+        let (mut model, mut metrics) = self.model(&learnt)?;
         generative.into_iter().for_each(|(name, shape, values)| model.set(name, &shape, values));
         let held_out = [self.split.valid.as_slice(), &self.split.test].concat();
         save_reference(&mut model, &self.cells(&self.split.train), &self.cells(&held_out));
@@ -151,16 +148,6 @@ impl Run<'_> {
         }
         folder.finish(&model, metrics.clone())?;
         Ok(self.summary(metrics))
-    }
-
-    /// The network and what is measured with it.
-    fn learnt(&self, trainer: Trainer) -> Result<Learnt> {
-        let classes = self.inputs.reference.classes.len();
-        let trained = Trained::Network(trainer.into_network());
-        let familiarity = Familiarity::fit(&wide(&self.cells(&self.split.train), classes))?;
-        let all = self.cells(&(0..self.inputs.reference.y.len()).collect::<Vec<_>>());
-        let held_out = trained.held_out(&all, &self.split, &familiarity, self.device)?;
-        Ok(Learnt { trained, familiarity, held_out })
     }
 
     /// All iterations that are left.
@@ -228,7 +215,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Network inputs of some reference cells.
+    fn all_cells(&self) -> Cells {
+        self.cells(&(0..self.inputs.reference.y.len()).collect::<Vec<_>>())
+    }
+
+    /// Features of some reference cells.
     pub fn cells(&self, rows: &[usize]) -> Cells {
         let w = self.prepared.width;
         Cells {

@@ -1,16 +1,17 @@
 //! Networks and baselines behind one face: learn, answer, save, load.
 
-use super::familiarity::{Familiarity, Scores};
+use super::familiarity::{Familiarity, complete};
 use super::method::Method;
 use super::profile::Settings;
+use super::score::{Kind, Ladder, Score, Scores};
 use crate::analysis::metrics::calibration::{Binning, ece};
 use crate::data::batches::{Split, k_folds};
 use crate::device::Device;
 use crate::error::Result;
 use crate::models::baselines::{self, Classifier};
 use crate::models::ebm::base::Base;
-use crate::models::ebm::{Cells, Network, evaluate};
-use crate::models::run::State;
+use crate::models::ebm::{Cells, Network, Trainer, evaluate};
+use crate::models::run::{State, interrupt};
 use serde_json::{Value, json};
 
 const NETWORK: &str = "network.";
@@ -34,6 +35,13 @@ pub(super) struct Answers {
 pub(super) enum Trained {
     Network(Network),
     Baseline(Box<dyn Classifier>),
+}
+
+/// A trained model and what is measured with it.
+pub(super) struct Learnt {
+    pub trained: Trained,
+    pub familiarity: Familiarity,
+    pub held_out: HeldOut,
 }
 
 /// Reference cells that a model has not learnt from, and what it says of them.
@@ -102,48 +110,90 @@ impl Trained {
             Trained::Baseline(_) => Ok(x.to_vec()),
         }
     }
+}
 
-    /// The cells of a network's validation and test parts, judged by it and by what `familiarity` has
-    /// learnt from its training part.
-    pub fn held_out(
-        &self,
-        cells: &Cells,
-        split: &Split,
-        familiarity: &Familiarity,
-        device: &Device,
-    ) -> Result<HeldOut> {
+impl Learnt {
+    /// A network trained on the training part of `cells`; validation and test part are held out.
+    pub fn network(network: Network, cells: &Cells, split: &Split, device: &Device) -> Result<Learnt> {
+        let classes = network.classes();
+        let trained = Trained::Network(network);
+        let familiarity = Familiarity::fit(&wide(&select(cells, &split.train), classes))?;
         let rows = [split.valid.as_slice(), &split.test].concat();
         let x = select(cells, &rows).x;
-        let answers = self.answers(&x, device)?;
-        let scores = familiarity.scores(&x, &answers)?;
+        let answers = trained.answers(&x, device)?;
+        let basic = familiarity.basic(&x, &answers, &every_score())?;
+        Ok(Learnt { trained, familiarity, held_out: HeldOut::new(rows, &x, cells.features, answers, basic)? })
+    }
+
+    /// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
+    pub fn baseline(baseline: baselines::Baseline, cells: &Cells, classes: usize, seed: u64) -> Result<Learnt> {
+        let all = wide(cells, classes);
+        let n = cells.len();
+        let mut basic = Scores::default();
+        let mut answers =
+            Answers { label: vec![0; n], prob: vec![0.0; n], probs: vec![0.0; n * classes], log_px: None };
+        for fold in k_folds(&cells.y, FOLDS.min(n), seed)? {
+            let rest: Vec<usize> = (0..n).filter(|row| fold.binary_search(row).is_err()).collect();
+            let rest = all.select(&rest);
+            let x = select(cells, &fold).x;
+            let part = Answers::of(baseline.fit(&rest)?.as_ref(), &x)?;
+            basic.place(&Familiarity::fit(&rest)?.basic(&x, &part, &every_score())?, &fold, n);
+            answers.place(&part, &fold, classes);
+        }
+        let held_out = HeldOut::new((0..n).collect(), &cells.x, cells.features, answers, basic)?;
+        let (trained, familiarity) = (Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?);
+        Ok(Learnt { trained, familiarity, held_out })
+    }
+
+    /// Trains in memory, from start to end.
+    ///
+    /// # Errors
+    /// `Error::Interrupted` if someone asks to stop meanwhile.
+    pub fn learn(
+        method: Method,
+        settings: &Settings,
+        cells: &Cells,
+        split: &Split,
+        classes: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Learnt> {
+        let baseline = match method {
+            Method::Baseline(baseline) => baseline,
+            Method::Network(_) => {
+                let (train, valid) = (select(cells, &split.train), select(cells, &split.valid));
+                let (config, choice) = (settings.ebm.clone(), settings.select);
+                let mut trainer = Trainer::new(config, choice, train, valid, classes, seed, device)?;
+                while !trainer.finished() {
+                    interrupt::check("the model under way is lost")?;
+                    trainer.step()?;
+                    if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
+                        trainer.end_epoch()?;
+                    }
+                }
+                trainer.restore_best()?;
+                return Learnt::network(trainer.into_network(), cells, split, device);
+            }
+        };
+        Learnt::baseline(baseline, cells, classes, settings.split_seed)
+    }
+}
+
+impl HeldOut {
+    fn new(rows: Vec<usize>, x: &[f32], width: usize, answers: Answers, basic: Scores) -> Result<HeldOut> {
+        let ladders = ladders(|kind| basic.get(kind.plain()).map(Ladder::new));
+        let scores = complete(basic, x, width, &vec![false; rows.len()], &ladders, &every_score())?;
         Ok(HeldOut { rows, answers, scores })
     }
 }
 
-/// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
-pub(super) fn fit_baseline(
-    baseline: baselines::Baseline,
-    cells: &Cells,
-    classes: usize,
-    seed: u64,
-) -> Result<(Trained, Familiarity, HeldOut)> {
-    let all = wide(cells, classes);
-    let n = cells.len();
-    let mut held_out = HeldOut {
-        rows: (0..n).collect(),
-        answers: Answers { label: vec![0; n], prob: vec![0.0; n], probs: vec![0.0; n * classes], log_px: None },
-        scores: Scores::default(),
-    };
-    for fold in k_folds(&cells.y, FOLDS.min(n), seed)? {
-        let rest: Vec<usize> = (0..n).filter(|row| fold.binary_search(row).is_err()).collect();
-        let rest = all.select(&rest);
-        let x = select(cells, &fold).x;
-        let answers = Answers::of(baseline.fit(&rest)?.as_ref(), &x)?;
-        let scores = Familiarity::fit(&rest)?.scores(&x, &answers)?;
-        held_out.scores.place(&scores, &fold, n);
-        held_out.answers.place(&answers, &fold, classes);
-    }
-    Ok((Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?, held_out))
+/// The scales that combined scores need, as far as they can be had.
+pub(super) fn ladders(of: impl Fn(Kind) -> Option<Ladder>) -> Vec<(Kind, Ladder)> {
+    Kind::ALL.into_iter().filter_map(|kind| Some((kind, of(kind)?))).collect()
+}
+
+fn every_score() -> Vec<Score> {
+    Score::all().collect()
 }
 
 /// Cells as baselines see them.

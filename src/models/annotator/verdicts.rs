@@ -1,7 +1,7 @@
 //! What is said of every cell: label, probability, scores, p-values, and whether it is unlike the reference.
 
-use super::familiarity::{Score, Scores};
 use super::record::calibration;
+use super::score::{Score, Scores};
 use super::trained::Answers;
 use crate::analysis::conformal::Conformal;
 use crate::data::{Categorical, Column};
@@ -24,8 +24,9 @@ impl Calibration {
     /// `Error::Usage` if the run does not have the score.
     pub fn new(state: &State, score: Score, fpr: f64, observer: &mut dyn Observer) -> Result<Calibration> {
         let mut conformal = Vec::new();
-        for each in Score::ALL {
+        for each in Score::all() {
             if let Some(values) = calibration(state, each) {
+                let values: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
                 conformal.extend(Conformal::new(&values).ok().map(|c| (each, c)));
             }
         }

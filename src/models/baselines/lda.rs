@@ -28,15 +28,15 @@ pub struct Lda {
 }
 
 impl Lda {
-    /// Fits means, covariance and class shares.
+    /// Fits means, covariance (shrunk so far towards its mean variance) and class shares.
     ///
     /// # Errors
     /// As [`Discriminant::fit`].
-    pub fn fit(cells: &Cells) -> Result<Lda> {
+    pub fn fit(cells: &Cells, shrinkage: f64) -> Result<Lda> {
         let (d, n) = (cells.width, cells.len());
         let centre: Vec<f64> = (0..d).map(|j| cells.x.iter().skip(j).step_by(d).sum::<f64>() / n as f64).collect();
         let x: Vec<f64> = cells.x.chunks(d).flat_map(|row| row.iter().zip(&centre).map(|(v, c)| v - c)).collect();
-        let fit = Discriminant::fit(&x, d, &cells.y, cells.classes, 0.0)?;
+        let fit = Discriminant::fit(&x, d, &cells.y, cells.classes, shrinkage)?;
         let whiten = stored(&fit.whitening());
         let offset: Vec<f64> =
             whiten.chunks(d).map(|row| row.iter().zip(&centre).map(|(w, c)| w * c).sum::<f64>()).collect();

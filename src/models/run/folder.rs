@@ -3,7 +3,7 @@
 use super::log::Log;
 use super::manifest::{FileEntry, Manifest, Status};
 use super::state::{State, hex};
-use super::write::{folder_of, sync_folder};
+use super::write::{folder_of, sync_folder, write_whole};
 use crate::error::{Error, Result};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -177,6 +177,19 @@ impl RunFolder {
                 self.manifest.files.insert(name.into(), entry);
             }
         }
+        self.manifest.save(&self.path.join(MANIFEST))
+    }
+
+    /// Adds a file to a finished run and lets `change` edit the manifest, which lists it from now on.
+    ///
+    /// # Errors
+    /// `Error::Io`; the run is then as it was, but for a file that its manifest does not know.
+    pub fn attach(&mut self, name: &str, bytes: &[u8], change: impl FnOnce(&mut Manifest)) -> Result<()> {
+        let path = self.path.join(name);
+        write_whole(&path, bytes)?;
+        let entry = entry_of(&path).map_err(|e| Error::io(&path, "reading", e))?;
+        self.manifest.files.insert(name.into(), entry);
+        change(&mut self.manifest);
         self.manifest.save(&self.path.join(MANIFEST))
     }
 

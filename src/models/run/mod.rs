@@ -11,6 +11,7 @@
 //!   manifest.json             what the model is, and checksums of the other files; written last
 //!   model.safetensors         the parameters; opens in Python
 //!   log.jsonl                 one line per logged step
+//!   rehearsal.json            what a rehearsal found, if there was one
 //!   checkpoint/state.safetensors   all that is needed to go on with the same bits
 //! ```
 //!

@@ -1,0 +1,258 @@
+//! What all trials together say: per type, per score, and which score is best.
+
+use super::super::score::Score;
+use super::RehearseOptions;
+use super::trial::{Outcome, Trial};
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Scores whose mean AUROC is so close count as equal; the simplest of them is chosen.
+const CLOSE: f64 = 0.01;
+/// Share of a type's cells that must be flagged for it to count as caught, and as caught in part.
+const CAUGHT: f64 = 0.5;
+const IN_PART: f64 = 0.2;
+
+/// A rehearsal's result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rehearsal {
+    /// The run.
+    pub run: PathBuf,
+    /// Name of the model.
+    pub model: String,
+    /// Column of obs whose values played the query; absent if parts of the reference did.
+    pub by: Option<String>,
+    /// Share of cells of known types that may be called unknown.
+    pub fpr: f64,
+    /// The best score: the run's own from now on.
+    pub chosen: Score,
+    /// Per type, with the chosen score.
+    pub types: Vec<TypeFigures>,
+    /// Per score, over all types.
+    pub scores: Vec<ScoreFigures>,
+    /// Types that could not be rehearsed, and why.
+    pub skipped: Vec<(String, String)>,
+    /// Mean accuracy on cells of known types.
+    pub accuracy: f64,
+    /// Everything.
+    pub trials: Vec<Trial>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Whether an unseen type would be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// At least half of its cells are flagged.
+    Caught,
+    /// At least a fifth.
+    InPart,
+    /// Fewer, or no more than of the known cells.
+    Missed,
+}
+
+/// What became of one type, mean over its trials.
+#[derive(Clone, Debug, Serialize)]
+pub struct TypeFigures {
+    /// The type that was left out.
+    pub left_out: String,
+    /// Its cells that were looked for.
+    pub cells: usize,
+    /// With the chosen score: known against unknown cells.
+    pub auroc: f64,
+    /// Share of its cells that were flagged.
+    pub power: f64,
+    /// Share of the known cells that were flagged.
+    pub false_alarms: f64,
+    /// Whether it would be found.
+    pub verdict: Verdict,
+    /// The label that most of its cells got, and their share.
+    pub becomes: (String, f64),
+    /// Every score's AUROC.
+    pub auroc_by_score: BTreeMap<Score, f64>,
+}
+
+/// One score, mean over types (and within them over trials).
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoreFigures {
+    /// Which one.
+    pub score: Score,
+    /// Known against unknown cells.
+    pub auroc: f64,
+    /// The worst type's.
+    pub worst: f64,
+    /// Share of unknown cells that were flagged.
+    pub power: f64,
+    /// Share of known cells that were flagged.
+    pub false_alarms: f64,
+}
+
+/// AUROC, power and false alarms of a score for a type.
+type Cell = [f64; 3];
+
+impl Rehearsal {
+    /// Sums the outcomes up; `own` is the model's own score, which wins where no other is better.
+    ///
+    /// # Errors
+    /// `Error::Data` if no type could be rehearsed.
+    pub(super) fn new(
+        options: &RehearseOptions,
+        model: String,
+        by: Option<String>,
+        mut skipped: Vec<(String, String)>,
+        outcomes: impl Iterator<Item = Outcome>,
+        own: Score,
+        seconds: f64,
+    ) -> Result<Rehearsal> {
+        let mut trials = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Done(trial) => trials.push(trial),
+                Outcome::Impossible { left_out, why } => skipped.push((left_out, why)),
+            }
+        }
+        let mut of_type: BTreeMap<&str, Vec<&Trial>> = BTreeMap::new();
+        trials.iter().for_each(|trial| of_type.entry(&trial.left_out).or_default().push(trial));
+        skipped.retain(|(name, _)| !of_type.contains_key(name.as_str()));
+        skipped.sort();
+        skipped.dedup_by(|a, b| a.0 == b.0);
+        if trials.is_empty() {
+            let why = skipped.first().map_or(String::new(), |(name, why)| format!(" ({name}: {why})"));
+            return Err(Error::data(
+                "the reference",
+                format!("no type can be left out and looked for{why}"),
+                "rehearse with a reference of more cells, or another --by",
+            ));
+        }
+        let common: Vec<Score> =
+            Score::all().filter(|score| trials.iter().all(|t| t.scores.iter().any(|s| s.score == *score))).collect();
+        let by_score = |of: &[&Trial], score: Score| -> Cell {
+            let mut sum = [0.0; 3];
+            for found in of.iter().flat_map(|t| &t.scores).filter(|s| s.score == score) {
+                [found.auroc, found.power, found.false_alarms].iter().zip(&mut sum).for_each(|(v, s)| *s += v);
+            }
+            sum.map(|v| v / of.len() as f64)
+        };
+        let scores: Vec<ScoreFigures> = common
+            .iter()
+            .map(|&score| {
+                let cells: Vec<Cell> = of_type.values().map(|of| by_score(of, score)).collect();
+                let mean = |part: usize| cells.iter().map(|c| c[part]).sum::<f64>() / cells.len() as f64;
+                ScoreFigures {
+                    score,
+                    auroc: mean(0),
+                    worst: cells.iter().map(|c| c[0]).fold(f64::INFINITY, f64::min),
+                    power: mean(1),
+                    false_alarms: mean(2),
+                }
+            })
+            .collect();
+        let chosen = choose(&scores, &trials, own);
+        let types = of_type.iter().map(|(name, of)| type_figures(name, of, chosen, &common, &by_score)).collect();
+        let accuracy = trials.iter().map(|t| t.accuracy).sum::<f64>() / trials.len() as f64;
+        let (run, fpr) = (options.run.clone(), options.fpr);
+        Ok(Rehearsal { run, model, by, fpr, chosen, types, scores, skipped, accuracy, trials, seconds })
+    }
+}
+
+fn type_figures(
+    name: &str,
+    of: &[&Trial],
+    chosen: Score,
+    common: &[Score],
+    by_score: &impl Fn(&[&Trial], Score) -> Cell,
+) -> TypeFigures {
+    let [auroc, power, false_alarms] = by_score(of, chosen);
+    let mut becomes: BTreeMap<&str, usize> = BTreeMap::new();
+    of.iter().flat_map(|t| &t.becomes).for_each(|(label, n)| *becomes.entry(label).or_default() += n);
+    let all: usize = becomes.values().sum();
+    let most = becomes.iter().max_by_key(|(label, n)| (**n, std::cmp::Reverse(**label)));
+    let verdict = match power {
+        p if p <= false_alarms => Verdict::Missed,
+        p if p >= CAUGHT => Verdict::Caught,
+        p if p >= IN_PART => Verdict::InPart,
+        _ => Verdict::Missed,
+    };
+    TypeFigures {
+        left_out: name.into(),
+        cells: all,
+        auroc,
+        power,
+        false_alarms,
+        verdict,
+        becomes: most.map_or((String::new(), 0.0), |(label, &n)| (label.to_string(), n as f64 / all.max(1) as f64)),
+        auroc_by_score: common.iter().map(|&score| (score, by_score(of, score)[0])).collect(),
+    }
+}
+
+/// The best by mean AUROC; of those that are about as good the model's own, else the simplest. About as
+/// good is what differs by less than [`CLOSE`], or by less than the standard error of the difference over
+/// all trials: a few trials do not tell such scores apart.
+fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
+    let Some(best) = scores.iter().max_by(|a, b| a.auroc.total_cmp(&b.auroc)) else { return own };
+    let of = |trial: &Trial, score: Score| trial.scores.iter().find(|s| s.score == score).map_or(f64::NAN, |s| s.auroc);
+    let error = |score: Score| {
+        let apart: Vec<f64> = trials.iter().map(|t| of(t, best.score) - of(t, score)).collect();
+        let n = apart.len() as f64;
+        let mean = apart.iter().sum::<f64>() / n;
+        (apart.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n).sqrt()
+    };
+    let mut close = scores.iter().filter(|s| best.auroc - s.auroc <= CLOSE.max(error(s.score))).map(|s| s.score);
+    match close.clone().any(|score| score == own) {
+        true => own,
+        false => close.next().unwrap_or(own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::TrialScore;
+    use super::*;
+    use crate::models::annotator::score::Kind;
+
+    /// Two trials with these AUROCs per score.
+    fn choice(of: &[(Kind, [f64; 2])], own: Score) -> Score {
+        let trial = |at: usize| Trial {
+            left_out: at.to_string(),
+            query: "q".into(),
+            seed: 0,
+            reference_cells: 9,
+            known_cells: 9,
+            unknown_cells: 9,
+            accuracy: 1.0,
+            becomes: BTreeMap::new(),
+            scores: of
+                .iter()
+                .map(|(kind, auroc)| TrialScore {
+                    score: kind.plain(),
+                    auroc: auroc[at],
+                    power: 0.0,
+                    false_alarms: 0.0,
+                })
+                .collect(),
+        };
+        let figures = of.iter().map(|(kind, auroc)| ScoreFigures {
+            score: kind.plain(),
+            auroc: 0.5 * (auroc[0] + auroc[1]),
+            worst: auroc[0].min(auroc[1]),
+            power: 0.0,
+            false_alarms: 0.0,
+        });
+        choose(&figures.collect::<Vec<_>>(), &[trial(0), trial(1)], own)
+    }
+
+    #[test]
+    fn the_best_score_is_chosen_and_ties_go_to_the_models_own_then_to_the_simpler() {
+        let own = Kind::LogPx.plain();
+        let (low, high) = (Kind::Knn, Kind::Mahalanobis);
+        let all = [(Kind::MaxP, [0.6, 0.6]), (low, [0.845, 0.845]), (high, [0.85, 0.85]), (Kind::LogPx, [0.7, 0.7])];
+        assert_eq!(choice(&all, own), low.plain());
+        assert_eq!(choice(&[(low, [0.845, 0.845]), (high, [0.85, 0.85]), (Kind::LogPx, [0.841, 0.841])], own), own);
+        // Better by 0.1 on average, once by 0.3 and once worse by 0.1: that says nothing.
+        assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.6, 0.9])], own), own);
+        assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.8, 0.7])], own), high.plain());
+        assert_eq!(choice(&[], own), own);
+    }
+}
