@@ -1,7 +1,7 @@
 //! A trained run and a query file to labels, probabilities, densities and p-values.
 
 use super::cells::Query;
-use super::familiarity::{Familiarity, complete};
+use super::familiarity::{AROUND, Familiarity, complete};
 use super::features::QueryRole;
 use super::input;
 use super::inputs::names_are_unique;
@@ -201,7 +201,11 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
 
     observer.begin(0, "annotating");
     let answers = trained.answers(&inputs.x, device)?;
-    let score = options.score.unwrap_or_else(|| flagging_score(manifest));
+    let mut score = options.score.unwrap_or_else(|| flagging_score(manifest));
+    if score.smooth && inputs.empty.iter().filter(|e| !**e).count() <= AROUND {
+        score = score.kind.plain();
+        observer.note(&format!("too few cells to average over: flags go by {}", score.name()));
+    }
     let wanted: Vec<Score> = Score::all().filter(|s| options.all_scores || *s == score).collect();
     let basic = match &familiarity {
         Some(familiarity) => familiarity.basic(&inputs.x, &answers, &wanted)?,

@@ -17,7 +17,7 @@ const NEIGHBOURS: usize = 15;
 /// Reference cells kept for the distance to the nearest ones.
 const KEPT: usize = 10_000;
 /// Cells that a smoothed score is averaged over, beside the cell itself.
-const AROUND: usize = 10;
+pub(super) const AROUND: usize = 10;
 /// Neighbours are looked for among so many cells; more cells are dealt out to several such groups.
 const TOGETHER: usize = 20_000;
 

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 /// Scores whose mean AUROC is so close count as equal; the simplest of them is chosen.
 const CLOSE: f64 = 0.01;
+/// Standard errors by which a score must be better than another one to be so.
+const CERTAIN: f64 = 2.0;
 /// Share of a type's cells that must be flagged for it to count as caught, and as caught in part.
 const CAUGHT: f64 = 0.5;
 const IN_PART: f64 = 0.2;
@@ -188,8 +190,8 @@ fn type_figures(
 }
 
 /// The best by mean AUROC; of those that are about as good the model's own, else the simplest. About as
-/// good is what differs by less than [`CLOSE`], or by less than the standard error of the difference over
-/// all trials: a few trials do not tell such scores apart.
+/// good is what differs by less than [`CLOSE`], or by less than [`CERTAIN`] standard errors of the
+/// difference over all trials: a few trials do not tell such scores apart.
 fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
     let Some(best) = scores.iter().max_by(|a, b| a.auroc.total_cmp(&b.auroc)) else { return own };
     let of = |trial: &Trial, score: Score| trial.scores.iter().find(|s| s.score == score).map_or(f64::NAN, |s| s.auroc);
@@ -199,7 +201,8 @@ fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
         let mean = apart.iter().sum::<f64>() / n;
         (apart.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n).sqrt()
     };
-    let mut close = scores.iter().filter(|s| best.auroc - s.auroc <= CLOSE.max(error(s.score))).map(|s| s.score);
+    let mut close =
+        scores.iter().filter(|s| best.auroc - s.auroc <= CLOSE.max(CERTAIN * error(s.score))).map(|s| s.score);
     match close.clone().any(|score| score == own) {
         true => own,
         false => close.next().unwrap_or(own),
