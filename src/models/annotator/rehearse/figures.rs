@@ -198,8 +198,12 @@ fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
     let error = |score: Score| {
         let apart: Vec<f64> = trials.iter().map(|t| of(t, best.score) - of(t, score)).collect();
         let n = apart.len() as f64;
+        // One trial tells nothing apart.
+        if n < 2.0 {
+            return f64::INFINITY;
+        }
         let mean = apart.iter().sum::<f64>() / n;
-        (apart.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n).sqrt()
+        (apart.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt()
     };
     let mut close =
         scores.iter().filter(|s| best.auroc - s.auroc <= CLOSE.max(CERTAIN * error(s.score))).map(|s| s.score);
