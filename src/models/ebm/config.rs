@@ -163,7 +163,7 @@ pub struct DivergenceConfig {
     pub limit: f64,
     /// `|L| > warn` is noted as unstable.
     pub warn: f64,
-    /// How often a diverged run may go back and change course ([`super::restart`]).
+    /// How often a diverged run may go back and change course.
     #[serde(default)]
     pub max_restarts: usize,
 }

@@ -3,7 +3,7 @@
 //! together, and VERA (Grathwohl et al. 2021).
 //!
 //! The network's logits z are read twice: `softmax(z)` is p(y|x), `logsumexp(z)` is log p(x) up to a
-//! constant. A [`Trainer`] runs the iterations, an objective does them ([`joint`], [`vera`]). May use: `nn`, `tensor`, `analysis`, `data`, `models::run`.
+//! constant. A [`Trainer`] runs the iterations, an objective does them (`joint`, `vera`). May use: `nn`, `tensor`, `analysis`, `data`, `models::run`.
 #![forbid(unsafe_code)]
 
 pub mod base;
