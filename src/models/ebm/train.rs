@@ -1,5 +1,5 @@
 //! The training loop of all models (CLAMS specification, sections 3 to 5); what an iteration does is
-//! its [`Objective`].
+//! its `Objective`.
 //!
 //! A [`Trainer`] is a state machine over iterations: everything it holds can be saved and put back,
 //! and every random draw is keyed by the iteration, so that a resumed run has the bits of one that
@@ -198,8 +198,8 @@ impl Trainer {
         self.learner.config.optim.lr * self.pace()
     }
 
-    /// One iteration. After divergence nothing more is trained, unless the run may restart
-    /// ([`super::restart`]): then [`Trainer::iteration`] is that of the last whole epoch's end.
+    /// One iteration. After divergence nothing more is trained, unless the run may restart:
+    /// then [`Trainer::iteration`] is that of the last whole epoch's end.
     ///
     /// # Errors
     /// Device errors. Divergence is not an error: see [`Trainer::divergence`].
