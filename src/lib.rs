@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! 8  cli           one file per subcommand
+//! 7  report        a run and its annotations as one HTML page
 //! 6  models        ebm (resnet, jem, clams), annotator (features to labels), run (folder, log)
 //! 5  nn            layers, initialisers, losses, distributions, optimisers, schedules, sampler
 //!    analysis      pca, neighbors, harmony, mapping, metrics, lisi, evaluation, conformal
+//!    plots         charts from plain numbers, as SVG, PNG and CSV
 //! 4  tensor        shapes and views, the op table, derivative rules, grad
 //! 3  device        "cpu", "cuda:0", "reference" -> a backend and its memory pool
 //! 2  reference     every kernel as a plain loop: the specification
@@ -41,7 +43,9 @@ pub mod kernel;
 pub mod math;
 pub mod models;
 pub mod nn;
+pub mod plots;
 pub mod reference;
+pub mod report;
 pub mod rng;
 pub mod tensor;
 #[cfg(feature = "wgpu")]

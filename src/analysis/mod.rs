@@ -1,5 +1,5 @@
 //! What is computed about cells outside the networks: linear reductions ([`pca`]), neighbours
-//! ([`neighbors`]), planes to look at ([`mod@tsne`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
+//! ([`neighbors`]), planes to look at ([`mod@tsne`], [`mod@embed`]), batch correction ([`harmony`]) and its reuse for new queries ([`mapping`]),
 //! [`discriminant`] analysis, a whole file from counts to components ([`mod@preprocess`]), figures of merit ([`metrics`], [`mod@lisi`], [`evaluation`]) and
 //! calibrated p-values ([`conformal`]).
 //!
@@ -9,6 +9,7 @@
 
 pub mod conformal;
 pub mod discriminant;
+pub mod embed;
 pub mod evaluation;
 pub mod harmony;
 pub mod kmeans;

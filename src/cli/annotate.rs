@@ -6,6 +6,7 @@ use crate::data::select::Condition;
 use crate::error::Result;
 use crate::models::annotator::{AnnotateOptions, AnnotateSummary, Score, annotate};
 use crate::models::run::Observer;
+use crate::report::pipeline::Figures;
 use std::path::PathBuf;
 
 /// Label the cells of a file with a trained model
@@ -38,6 +39,8 @@ pub struct Args {
     /// Write what --json prints to this file as well
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    #[command(flatten)]
+    pipeline: super::report::Pipeline,
     /// Share of cells of known types that may be called unknown
     #[arg(long, value_name = "RATE", default_value_t = 0.05, value_parser = rate)]
     fpr: f64,
@@ -83,6 +86,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         ..AnnotateOptions::new(&args.model, &args.query, &args.output)
     };
     let summary = annotate(&options, &device, &mut session.progress)?;
+    args.pipeline.write(&args.output, &Figures::from(&summary))?;
     session.progress.close();
     if session.common.json {
         return output::print_json(&output::to_json(&summary)?);

@@ -1,4 +1,4 @@
-//! `cytograd demo`: the main job on simulated cells, from nothing to a judged annotation.
+//! `cytograd demo`: the main job on simulated cells, from nothing to a judged annotation and its report.
 
 use super::{Session, annotate as annotate_command, evaluate, output, train as train_command};
 use crate::data::h5ad;
@@ -8,13 +8,15 @@ use crate::error::{Error, Result};
 use crate::models::annotator::{AnnotateOptions, TrainOptions, annotate, train};
 use crate::models::ebm::Model;
 use crate::models::run::Observer;
+use crate::report::{ReportOptions, report};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Simulate, train, annotate, evaluate: the main job in under a minute, without any input
 ///
 /// Nine cell types in two batches; the last type occurs in the second batch only. A model is trained
-/// on the first batch and annotates the second: are the labels right, and is the new type found?
+/// on the first batch and annotates the second: are the labels right, and is the new type found? With
+/// --out the report is written too.
 #[derive(clap::Args)]
 pub struct Args {
     /// Keep all files in this folder [default: a temporary folder that is removed]
@@ -89,6 +91,17 @@ fn work(folder: &Path, keep: bool, session: &mut Session) -> Result<()> {
         }));
     }
     output::print(&evaluation.to_string())?;
+    if keep {
+        show(session, "report run --annotated annotated.h5ad --truth cell_type");
+        let options = ReportOptions {
+            annotated: Some(annotated),
+            truth: Some("cell_type".into()),
+            figures: Some(folder.join("report_figures")),
+            ..ReportOptions::new(&run, folder.join("report.html"))
+        };
+        report(&options, &device, &mut session.progress)?;
+        session.progress.close();
+    }
     match keep {
         true => session.progress.note(&format!("\nall files are in {}", folder.display())),
         false => session.progress.note("\nall files are removed; keep them with `cytograd demo --out DIR`"),

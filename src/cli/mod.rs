@@ -14,6 +14,7 @@ mod common;
 mod completions;
 mod demo;
 mod devices;
+mod embed;
 mod evaluate;
 mod generate;
 mod inspect;
@@ -22,6 +23,7 @@ mod output;
 mod preprocess;
 mod progress;
 mod rehearse;
+mod report;
 mod split;
 mod stop;
 mod train;
@@ -57,6 +59,8 @@ enum Command {
     Rehearse(rehearse::Args),
     Generate(generate::Args),
     Evaluate(evaluate::Args),
+    Embed(embed::Args),
+    Report(report::Args),
     Devices(devices::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -115,6 +119,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Rehearse(args) => rehearse::run(args, &mut session),
         Command::Generate(args) => generate::run(args, &mut session),
         Command::Evaluate(args) => evaluate::run(args, &mut session),
+        Command::Embed(args) => embed::run(args, &mut session),
+        Command::Report(args) => report::run(args, &mut session),
         Command::Devices(args) => devices::run(args, &mut session),
         Command::Bench(args) => bench::run(args, &mut session),
         Command::Completions(args) => completions::run(args),

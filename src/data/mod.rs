@@ -45,6 +45,7 @@ pub use annotated::{Dataset, Entry, Raw, Value};
 pub use blocks::{Blocks, Chosen, Derived, RowBlocks};
 pub use csr::Csr;
 pub use genes::GeneMatch;
+pub use hdf::version as hdf5_version;
 pub use labels::Labels;
 pub use matrix::{Dense, Matrix};
 pub use memory::Memory;

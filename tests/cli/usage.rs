@@ -20,6 +20,9 @@ fn help_and_version_go_to_stdout_and_succeed() {
         "annotate",
         "generate",
         "evaluate",
+        "rehearse",
+        "embed",
+        "report",
         "bench",
     ] {
         assert!(help.stdout.contains(&format!("  {name} ")), "{name} is not in the help");

@@ -25,6 +25,12 @@ pub(crate) const MOST_BYTES_OF_ONE: u64 = 1100;
 /// Declared sizes up to this are taken as they are.
 const SMALL: u64 = 1 << 20;
 
+/// Version of the HDF5 library, as in `1.14.6`.
+pub fn version() -> String {
+    let (major, minor, release) = hdf5::library_version();
+    format!("{major}.{minor}.{release}")
+}
+
 /// The file that errors speak of.
 #[derive(Clone)]
 pub(crate) struct Place {

@@ -37,5 +37,5 @@ pub use generate::{GenerateOptions, GenerateSummary, generate};
 pub use method::Method;
 pub use options::{TrainOptions, TrainSummary};
 pub use profile::{Profile, Settings};
-pub use score::Score;
+pub use score::{Kind, Score};
 pub use train::train;
