@@ -14,7 +14,7 @@ const SIZE: f64 = 250.0;
 const GAP: f64 = 40.0;
 const TOP: f64 = 30.0;
 /// Told apart by people who do not see all colours (Okabe and Ito 2008); the first is for unknown.
-const COLOURS: [&str; 7] = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#b08d00", "#8250df"];
+const COLOURS: [&str; 8] = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#b08d00", "#8250df", "#8d6e63"];
 /// Types with fewer cells are not in the legend.
 const NAMED: usize = 8;
 

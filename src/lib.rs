@@ -5,9 +5,10 @@
 //! ```text
 //! 8  cli           one file per subcommand
 //! 7  report        a run and its annotations as one HTML page
-//! 6  models        ebm (resnet, jem, clams), annotator (features to labels), run (folder, log)
+//! 6  models        ebm (clams, jem, vera, hdge, resnet), baselines, annotator (features to labels),
+//!                  integration, run (folder, log)
 //! 5  nn            layers, initialisers, losses, distributions, optimisers, schedules, sampler
-//!    analysis      pca, neighbors, harmony, mapping, metrics, lisi, evaluation, conformal
+//!    analysis      pca, tsne, neighbors, harmony, mapping, metrics, lisi, evaluation, conformal
 //!    plots         charts from plain numbers, as SVG, PNG and CSV
 //! 4  tensor        shapes and views, the op table, derivative rules, grad
 //! 3  device        "cpu", "cuda:0", "reference" -> a backend and its memory pool
