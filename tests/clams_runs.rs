@@ -6,7 +6,7 @@ mod models;
 use cytograd::analysis::neighbors::{knn, knn_query};
 use cytograd::device::Device;
 use cytograd::models::ebm::correct::{CorrectConfig, correct};
-use cytograd::models::ebm::{Clip, StepLog, Trainer};
+use cytograd::models::ebm::{BURST, Clip, StepLog, Trainer};
 use cytograd::rng::{Rng, Stream, stream};
 use models::clams_with;
 
@@ -33,6 +33,31 @@ fn iterate(trainer: &mut Trainer, steps: usize) -> Vec<StepLog> {
 
 fn bytes(trainer: &Trainer) -> Vec<u8> {
     trainer.state().unwrap().to_bytes().unwrap()
+}
+
+#[test]
+fn a_run_that_diverges_within_a_burst_is_as_one_that_was_watched_at_every_iteration() {
+    for max_restarts in [0, 1] {
+        let run = |burst: u64| {
+            let mut trainer = wild(max_restarts);
+            let mut told = 0;
+            while !trainer.finished() && trainer.divergence().restarts.is_empty() {
+                told += trainer.steps(trainer.iteration() + burst, &|| false).unwrap().len();
+                if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
+                    trainer.end_epoch().unwrap();
+                }
+            }
+            let state = bytes(&trainer);
+            (told, trainer, state)
+        };
+        let ((told, watched, state), (told_at_once, burst, state_of_burst)) = (run(1), run(BURST));
+        assert_eq!((burst.divergence(), told_at_once), (watched.divergence(), told));
+        assert_eq!(burst.iteration(), watched.iteration());
+        assert_eq!(burst.on_iterations(), watched.on_iterations());
+        if max_restarts > 0 {
+            assert!(state == state_of_burst, "back at the same state");
+        }
+    }
 }
 
 #[test]

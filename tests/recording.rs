@@ -245,14 +245,23 @@ fn a_recorded_iteration_is_a_few_launches_and_no_new_memory() {
         let first = most_launches(&device, 0, 1, |_| iterate(&mut trainer, 1));
         assert!(first > 200, "{first} launches of an iteration that runs");
         most_launches(&device, 0, 3, |t| critic.step(t).unwrap());
-        most_launches(&device, 1, 15, |_| iterate(&mut trainer, 1));
+        // An epoch has nine iterations: a burst of nine, as the one that is counted.
+        let burst = |trainer: &mut Trainer| {
+            let told = trainer.steps(u64::MAX, &|| false).unwrap().len();
+            trainer.epoch_is_full().then(|| trainer.end_epoch().unwrap());
+            told
+        };
+        (0..5).for_each(|_| assert!(burst(&mut trainer) > 0));
         let before = device.memory();
-        let of_clams = most_launches(&device, 15, 25, |_| iterate(&mut trainer, 1));
+        let mut told = 0;
+        let of_burst = most_launches(&device, 0, 1, |_| told += trainer.steps(u64::MAX, &|| false).unwrap().len());
+        let of_clams = of_burst as f64 / told as f64;
         let of_critic = most_launches(&device, 3, 10, |t| critic.step(t).unwrap());
-        assert!(of_clams <= 12, "{of_clams} launches of an iteration");
+        assert!(of_clams <= 12.25, "{of_clams} launches of an iteration");
         assert!(of_critic <= 2, "{of_critic} launches of a step of the critic");
         let after = device.memory();
         assert_eq!((after.allocations, after.live), (before.allocations, before.live), "memory");
-        assert_eq!(after.downloads - before.downloads, 20, "two per iteration of CLAMS, none of the critic");
+        assert!(told >= 4, "{told} iterations");
+        assert_eq!(after.downloads - before.downloads, 1, "one per burst of CLAMS, none of the critic");
     }
 }

@@ -10,7 +10,8 @@ mod shim;
 mod adapter;
 
 use cytograd::device::Device;
-use models::{Critic, clams, clams_bits, critic_bits};
+use cytograd::models::ebm::BURST;
+use models::{Critic, clams, clams_bits, critic_bits, trained_bits};
 
 /// Every device whose bits must agree.
 fn devices() -> Vec<(String, Device)> {
@@ -109,12 +110,35 @@ fn training_steps_allocate_nothing_after_warm_up() {
 }
 
 #[test]
-fn an_iteration_waits_for_the_device_twice() {
+fn a_burst_of_iterations_waits_for_the_device_once() {
     let device = Device::cpu(1);
     let mut trainer = clams(&device);
     let before = device.memory().downloads;
-    for _ in 0..5 {
-        trainer.step().unwrap();
+    let logs = trainer.steps(u64::MAX, &|| false).unwrap();
+    assert!(logs.len() > 2, "{} iterations", logs.len());
+    assert_eq!(device.memory().downloads - before, 1);
+}
+
+#[test]
+fn iterations_have_the_same_bits_alone_and_in_bursts() {
+    let device = Device::cpu(1);
+    let (mut alone, mut together) = (clams(&device), clams(&device));
+    let logs: Vec<_> = (0..2 * BURST + 3).map(|_| alone.step().unwrap()).collect();
+    let mut told = Vec::new();
+    while (told.len() as u64) < 2 * BURST + 3 {
+        told.extend(together.steps(2 * BURST + 3, &|| false).unwrap());
     }
-    assert_eq!(device.memory().downloads - before, 10);
+    assert_eq!(told, logs);
+    assert!(trained_bits(&alone) == trained_bits(&together));
+}
+
+#[test]
+fn no_iteration_is_begun_after_a_stop() {
+    let device = Device::cpu(1);
+    let mut trainer = clams(&device);
+    assert_eq!(trainer.steps(u64::MAX, &|| true).unwrap().len(), 1, "the first is what was asked for");
+    let asked = std::cell::Cell::new(0);
+    let stop = || asked.replace(asked.get() + 1) == 2;
+    assert_eq!(trainer.steps(u64::MAX, &stop).unwrap().len(), 2);
+    assert_eq!(trainer.iteration(), 3);
 }

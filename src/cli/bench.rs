@@ -60,8 +60,8 @@ struct Row {
     share: f64,
     /// Kernel launches of one round.
     launches: u64,
-    /// How often the host waited for values in one round.
-    waits: u64,
+    /// How often the host waited for values, per piece of work.
+    waits: f64,
 }
 
 struct Bench<'a> {
@@ -123,7 +123,7 @@ impl Row {
             format!("{:.1} {}", self.rate, self.unit),
             format!("{:.0} %", 100.0 * self.share),
             self.launches.to_string(),
-            self.waits.to_string(),
+            format!("{}", (self.waits * 1e3).round() / 1e3),
         ]
     }
 }
@@ -152,7 +152,18 @@ impl Bench<'_> {
     }
 
     /// Times `f`, which does `amount`, and adds a row.
-    fn time(&mut self, what: String, amount: Amount, mut f: impl FnMut() -> Result<()>) -> Result<()> {
+    fn time(&mut self, what: String, amount: Amount, f: impl FnMut() -> Result<()>) -> Result<()> {
+        self.time_each(what, amount, 1, f)
+    }
+
+    /// Times one of the `pieces` that `f` does, of `amount` each, and adds a row.
+    fn time_each(
+        &mut self,
+        what: String,
+        amount: Amount,
+        pieces: usize,
+        mut f: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let (warm, rounds) = if self.quick { (1, 3) } else { (3, 11) };
         for _ in 0..warm {
             f()?;
@@ -171,9 +182,10 @@ impl Bench<'_> {
             let start = Instant::now();
             (0..batch).try_for_each(|_| f())?;
             self.device.sync()?;
-            seconds.push(start.elapsed().as_secs_f64() / batch as f64);
+            seconds.push(start.elapsed().as_secs_f64() / (batch * pieces) as f64);
         }
         let after = self.device.memory();
+        let done = (rounds * batch * pieces) as u64;
         seconds.sort_by(f64::total_cmp);
         let median = seconds[rounds / 2];
         let (amount, unit, ceiling) = match amount {
@@ -188,8 +200,8 @@ impl Bench<'_> {
             unit,
             ceiling,
             share: rate / ceiling,
-            launches: (after.launches - before.launches) / (rounds * batch) as u64,
-            waits: (after.downloads - before.downloads) / (rounds * batch) as u64,
+            launches: (after.launches - before.launches) / done,
+            waits: (after.downloads - before.downloads) as f64 / done as f64,
         });
         Ok(())
     }

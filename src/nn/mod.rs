@@ -24,4 +24,4 @@ pub use optim::{Optimizer, OptimizerConfig};
 pub use params::{Builder, Id, Params};
 pub use sampler::{ReplayBuffer, Sgld};
 pub use schedule::Schedule;
-pub use step::{Halves, Step};
+pub use step::Step;

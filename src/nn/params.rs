@@ -3,7 +3,6 @@
 use super::Init;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::kernel::gather::{COPY, CopyParams};
 use crate::tensor::Tensor;
 use crate::tensor::shape::{numel, row_major};
 
@@ -109,8 +108,7 @@ impl Params {
     pub fn clamp(&self, id: Id, low: f32, high: f32) -> Result<()> {
         let view = self.get(id);
         let held = view.detach().clamp(low, high)?;
-        let params = CopyParams { src: held.layout(), dst: view.layout() };
-        view.device().launch(&COPY, &params, &[held.storage(), view.storage()], [view.numel() as u32, 1, 1])
+        view.assign(&held)
     }
 
     /// Name, shape and values of every parameter.

@@ -2,9 +2,7 @@
 
 use crate::device::{Device, Recording};
 use crate::error::{Error, Result};
-use crate::kernel::gather::{COPY, CopyParams};
 use crate::tensor::Tensor;
-use std::collections::BTreeMap;
 
 /// A piece of work that runs, is recorded when it comes again, and replayed from then on: a few
 /// launches instead of one per kernel, and the bits of running it.
@@ -60,9 +58,7 @@ impl<R: Clone> Step<R> {
             && recorded.slots.iter().map(Tensor::shape).eq(inputs.iter().map(|x| x.shape()))
         {
             for (input, slot) in inputs.iter().zip(&recorded.slots) {
-                let params = CopyParams { src: input.layout(), dst: slot.layout() };
-                let n = slot.numel() as u32;
-                self.device.launch(&COPY, &params, &[input.storage(), slot.storage()], [n, 1, 1])?;
+                slot.assign(input)?;
             }
             recorded.recording.replay(t)?;
             self.replayed = true;
@@ -85,41 +81,5 @@ impl<R: Clone> Step<R> {
     /// Whether the last run was a replay. Then its results are the very tensors of the one before.
     pub fn replayed(&self) -> bool {
         self.replayed
-    }
-}
-
-/// A [`Step`] in two halves around a decision of the host, which reads what the first gave.
-///
-/// The second goes on from the tensors that the first returned, tape and all, in one of several ways.
-pub struct Halves<A, B> {
-    first: Step<A>,
-    second: BTreeMap<u32, Step<B>>,
-}
-
-impl<A: Clone, B: Clone> Halves<A, B> {
-    /// Work on `device`, not done yet.
-    pub fn new(device: &Device) -> Self {
-        Halves { first: Step::new(device), second: BTreeMap::new() }
-    }
-
-    /// The first half; see [`Step::run`].
-    ///
-    /// # Errors
-    /// As [`Step::run`].
-    pub fn first(&mut self, inputs: &[&Tensor], t: u32, work: &dyn Fn(&[Tensor], u32) -> Result<A>) -> Result<A> {
-        self.first.run(inputs, t, work)
-    }
-
-    /// The second half of the same iteration in way number `way`: `work(step)`.
-    ///
-    /// # Errors
-    /// As [`Step::run`].
-    pub fn second(&mut self, way: u32, t: u32, work: &dyn Fn(u32) -> Result<B>) -> Result<B> {
-        if !self.first.replayed() {
-            // Other tensors than those that a recorded second half would go on from.
-            return work(t);
-        }
-        let step = self.second.entry(way).or_insert_with(|| Step::new(&self.first.device));
-        step.run(&[], t, &|_, at| work(at))
     }
 }

@@ -5,6 +5,7 @@ use super::shape;
 use crate::device::{Device, Storage};
 use crate::error::{Error, Result};
 use crate::kernel::Layout;
+use crate::kernel::gather::{COPY, CopyParams};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -320,6 +321,17 @@ impl Tensor {
             });
         }
         self.device().write(self.storage(), bytemuck::cast_slice(values))
+    }
+
+    /// Overwrites the values in place by those of a tensor of this shape, on the device; every view sees it.
+    ///
+    /// # Errors
+    /// `Error::Shape`, `Error::Dtype` for another shape or element type.
+    pub(crate) fn assign(&self, values: &Tensor) -> Result<()> {
+        values.expect("assign", self.0.dtype)?;
+        values.expect_shape("assign", self.shape())?;
+        let params = CopyParams { src: values.layout(), dst: self.layout() };
+        self.device().launch(&COPY, &params, &[values.storage(), self.storage()], [self.numel() as u32, 1, 1])
     }
 
     /// Fails unless the element type is `dtype`.

@@ -13,8 +13,8 @@ fn bench_prints_every_measurement_beside_its_ceiling() {
         for key in ["seconds", "rate", "ceiling", "share"] {
             assert!(row[key].as_f64().is_some_and(|v| v > 0.0), "{name}: {key} is {}", row[key]);
         }
-        let waits = if name == "train" { 2 } else { 0 };
-        assert_eq!(row["waits"], waits, "{name}");
+        let waits = row["waits"].as_f64().expect("a number");
+        assert_eq!(waits, if name == "train" { 1.0 / 16.0 } else { 0.0 }, "{name}: waits of the host");
     }
     let text = std::fs::read_to_string(place.path("rates.csv")).expect("the table");
     assert!(text.starts_with("what,seconds,rate,unit,ceiling,share,launches,waits\n"), "{text}");

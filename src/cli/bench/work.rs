@@ -13,7 +13,7 @@ use crate::kernel::spmm::{SPMM, SpmmParams};
 use crate::kernel::zinb::{ONE_SEGMENT, VALUE_GRAD, ZinbParams};
 use crate::kernel::{Kernel, Layout};
 use crate::models::ebm::config::{LossConfig, OptimConfig, SgldConfig};
-use crate::models::ebm::{Cells, Clip, EbmConfig, Select, Trainer};
+use crate::models::ebm::{BURST, Cells, Clip, EbmConfig, Select, Trainer};
 use crate::rng::Stream;
 use bytemuck::Pod;
 
@@ -261,7 +261,8 @@ fn exp(bench: &mut Bench) -> Result<()> {
 /// products: per cell and parameter of a layer two operations forward, four with the gradient of
 /// the inputs (a Langevin step), six with that of the parameters, for three batches.
 fn train(bench: &mut Bench) -> Result<()> {
-    let (n, features, classes) = (512usize, 50, 10);
+    // Enough cells for an epoch of all the iterations that are timed.
+    let (n, features, classes) = (64 << 10, 50, 10);
     let cells = |seed| {
         let draws = Stream::new(seed, 20);
         Cells {
@@ -285,5 +286,7 @@ fn train(bench: &mut Bench) -> Result<()> {
     let weights: usize = trainer.network().params().all().iter().filter(|p| p.rank() == 2).map(|p| p.numel()).sum();
     let work = Amount::Flops((batch * weights) as f64 * (4 * steps + 18) as f64);
     let what = format!("train: JEM iteration, {batch} cells, {weights} weights, {steps} steps");
-    bench.time(what, work, || trainer.step().map(|_| ()))
+    let burst =
+        |trainer: &mut Trainer| trainer.steps(u64::MAX, &|| false).map(|logs| assert_eq!(logs.len(), BURST as usize));
+    bench.time_each(what, work, BURST as usize, || burst(&mut trainer))
 }

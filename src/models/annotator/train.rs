@@ -173,7 +173,8 @@ impl Run<'_> {
             }
             let clock = Instant::now();
             let restarts = trainer.divergence().restarts.len();
-            let step = trainer.step()?;
+            let stop_after = self.options.stop_after.unwrap_or(u64::MAX);
+            let steps = trainer.steps(stop_after, &interrupt::requested)?;
             if let [.., at] = trainer.divergence().restarts[restarts..] {
                 // The log reads as if the lost iterations had not been; the manifest counts them.
                 observer.warn(&format!(
@@ -183,16 +184,17 @@ impl Run<'_> {
                 log = folder.log(trainer.iteration())?;
                 continue;
             }
-            let mut line = serde_json::to_value(&step).map_err(unwritable)?;
-            // The log counts iterations done.
-            line["t"] = json!(trainer.iteration());
-            line["ms"] = json!((clock.elapsed().as_secs_f64() * 1e5).round() / 100.0);
-            log.append(&line)?;
+            let each = clock.elapsed().as_secs_f64() / steps.len() as f64;
             let valid = last_valid.map_or(String::new(), |v| format!(", validation {:.1} %", 100.0 * v));
-            observer.step(
-                trainer.iteration(),
-                format_args!("epoch {}/{epochs}, loss {:.3}{valid}", step.epoch + 1, step.loss),
-            );
+            for step in steps {
+                let mut line = serde_json::to_value(&step).map_err(unwritable)?;
+                // The log counts iterations done.
+                line["t"] = json!(step.t + 1);
+                line["ms"] = json!((each * 1e5).round() / 100.0);
+                log.append(&line)?;
+                observer
+                    .step(step.t + 1, format_args!("epoch {}/{epochs}, loss {:.3}{valid}", step.epoch + 1, step.loss));
+            }
             if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
                 let epoch = trainer.end_epoch()?;
                 last_valid = Some(epoch.valid_accuracy).filter(|v| !v.is_nan());

@@ -166,7 +166,7 @@ impl Learnt {
                 let mut trainer = Trainer::new(config, choice, train, valid, classes, seed, device)?;
                 while !trainer.finished() {
                     interrupt::check("the model under way is lost")?;
-                    trainer.step()?;
+                    trainer.steps(u64::MAX, &interrupt::requested)?;
                     if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
                         trainer.end_epoch()?;
                     }

@@ -105,13 +105,12 @@ pub fn correct(
     trainer.objective.set_generative(&[(BUFFER.into(), vec![n, d], query.to_vec())])?;
     let total = iterations(&trainer, n, config);
     let mut snapshots = [query.to_vec(), Vec::new(), Vec::new()];
-    while trainer.iteration() < total && !trainer.finished() {
-        let log = trainer.step()?;
-        each(total, &log)?;
-        for (slot, quarter) in [(1, total.div_ceil(4)), (2, total.div_ceil(2))] {
-            if trainer.iteration() == quarter {
-                snapshots[slot] = buffer(&trainer)?;
-            }
+    for (slot, until) in [(1, total.div_ceil(4)), (2, total.div_ceil(2)), (0, total)] {
+        while trainer.iteration() < until && !trainer.finished() {
+            trainer.steps(until, &|| false)?.iter().try_for_each(|log| each(total, log))?;
+        }
+        if slot > 0 && !trainer.finished() {
+            snapshots[slot] = buffer(&trainer)?;
         }
     }
     Ok(Corrected {

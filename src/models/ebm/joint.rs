@@ -2,20 +2,21 @@
 //! (CLAMS specification, sections 3 to 5).
 //!
 //! The loss is `w_y CE`, plus `w_x g(L)` where Langevin chains run, plus the contrastive term where there
-//! is a memory. Two halves around a decision of the host: the losses, and the update. Where the device
-//! can, each is recorded once and replayed ([`Halves`]), as the sampler's chains are; the bits are the
-//! same.
+//! is a memory. Whether L counts is decided on the device, so that nobody waits for it. Where the device
+//! can, losses and update are recorded once and replayed ([`Step`]), as the sampler's chains are; the
+//! bits are the same.
 
 use super::clip;
+use super::config::LossConfig;
 use super::hdge::{ContrastLog, Contrasted, Memory};
-use super::log::{StepLog, judge, mean_std};
+use super::log::{StepLog, mean_std};
 use super::objective::{Batch, Learner, Objective};
 use super::sample::Sampler;
 use super::train::Named;
 use crate::error::{Error, Result};
 use crate::models::run::State;
-use crate::nn::{Halves, loss};
-use crate::tensor::{Tensor, grad, no_grad};
+use crate::nn::{Step, loss};
+use crate::tensor::{Tensor, grad, grad_with, no_grad};
 use std::collections::BTreeMap;
 
 /// What the replay buffer is called in a state and a model file.
@@ -23,21 +24,18 @@ pub const BUFFER: &str = "buffer";
 /// First slot of each class and the end, in buffers that have segments.
 pub const SEGMENTS: &str = "buffer.segments";
 
-/// What the first half gives the second, on the tape, and the host.
-#[derive(Clone)]
+/// The losses of an iteration.
 struct Losses {
-    /// Cross-entropy of the labelled batch.
-    ce: Tensor,
-    /// The contrastive term of the labelled batch.
-    contrast: Option<Tensor>,
+    /// `w_y CE` plus the contrastive term of the labelled batch.
+    labelled: Tensor,
     /// Raw generative loss L; off the tape while the gate is closed.
     generative: Option<Tensor>,
     /// For the host: ce; with a memory the contrastive loss and its top-1 rate; then, if the sampler ran,
     /// L, the largest absolute sampled feature, s of the real and s of the sampled cells.
-    figures: Tensor,
+    figures: Vec<Tensor>,
 }
 
-/// What the first half works on.
+/// What an iteration works on.
 struct Given<'a> {
     /// Rows of the labelled batch.
     labelled: &'a Tensor,
@@ -52,7 +50,7 @@ pub(super) struct Joint {
     sampler: Option<Sampler>,
     memory: Option<Memory>,
     /// Iterations by what they are made of: whether the sampler ran, and whether the gate is open.
-    recorded: BTreeMap<(bool, bool), Halves<Losses, Tensor>>,
+    recorded: BTreeMap<(bool, bool), Step<Tensor>>,
     /// Iterations of the epoch, and those of them whose contrastive loss told nothing.
     stuck: (usize, usize),
 }
@@ -98,112 +96,107 @@ impl Joint {
             memory.write(next, &logits)?;
         }
         let mut figures = vec![ce.clone()];
-        figures.extend(contrasted.iter().flat_map(|c| [c.loss.clone(), c.top1.clone()]));
+        let mut total = ce.mul_scalar(learner.config.loss.w_y)?;
+        if let Some(Contrasted { loss, top1 }) = contrasted {
+            total = total.add(&loss)?;
+            figures.extend([loss, top1]);
+        }
         if let (Some([l, s_real, s_fake]), Some((_, fake))) = (&scores, given.generative) {
             let largest = no_grad(|| fake.abs()?.amax(&[0, 1], false))?;
             figures.extend([l.clone(), largest, s_real.clone(), s_fake.clone()]);
         }
-        let figures = Tensor::join(&figures.iter().collect::<Vec<_>>())?;
-        let contrast = contrasted.map(|Contrasted { loss, .. }| loss);
-        Ok(Losses { ce, contrast, generative: scores.map(|[l, ..]| l), figures })
+        Ok(Losses { labelled: total, generative: scores.map(|[l, ..]| l), figures })
     }
 
-    /// Minimises `w_y CE` plus the contrastive term, plus `factor g(L)` if given; returns the length of
-    /// the gradient.
-    fn update(&self, learner: &Learner, losses: &Losses, factor: Option<f32>) -> Result<Tensor> {
+    /// Minimises the losses, of which L counts as `w_x g(L)` where it passes the threshold and g is not
+    /// flat; returns the length of the gradient.
+    fn update(&self, learner: &Learner, losses: &Losses, open: bool) -> Result<Tensor> {
         let (config, params) = (&learner.config.loss, learner.network.params());
-        let mut objective = losses.ce.mul_scalar(config.w_y)?;
-        if let Some(contrast) = &losses.contrast {
-            objective = objective.add(contrast)?;
+        let mut flat = params.flatten(&grad(&[&losses.labelled], &params.all(), false)?)?;
+        if let (Some(l), true) = (&losses.generative, open) {
+            let clipped = config.clip.apply(l)?.mul_scalar(config.w_x * rescale(config))?;
+            let slope = grad(&[&clipped], &[l], false)?.remove(0);
+            let of_l = params.flatten(&grad_with(&[l], &[&slope], &params.all(), false)?)?;
+            let zero = Tensor::scalar(0.0, l.device())?;
+            // Left out rather than multiplied by 0: 0 times infinity would be NaN.
+            let mut counted = slope.ne(&zero)?.select(&of_l, &zero)?;
+            if let Some(threshold) = config.threshold {
+                counted = l.detach().gt(&Tensor::scalar(threshold, l.device())?)?.select(&counted, &zero)?;
+            }
+            flat = flat.add(&counted)?;
         }
-        if let (Some(l), Some(factor)) = (&losses.generative, factor) {
-            objective = objective.add(&config.clip.apply(l)?.mul_scalar(factor)?)?;
-        }
-        let grads = grad(&[&objective], &params.all(), false)?;
-        let flat = params.flatten(&grads)?;
-        drop((grads, objective));
         let norm = no_grad(|| flat.square()?.sum_all()?.sqrt())?;
         learner.optimizer.update(params, &flat)?;
         Ok(norm)
     }
+}
 
-    /// Clips and gates: notes the figures of [`Losses`] (of `n_real` real cells) and what follows from
-    /// them, and returns the factor of g(L) in the objective, if L counts.
-    fn decide(&self, learner: &Learner, figures: &[f32], n_real: usize, open: bool, log: &mut StepLog) -> Option<f32> {
-        let config = &learner.config.loss;
-        log.ce = figures[0];
-        log.loss = config.w_y * log.ce;
-        let mut rest = &figures[1..];
-        if let (Some(memory), &[loss, top1, ref after @ ..]) = (&self.memory, rest) {
-            log.contrast = Some(ContrastLog { loss, top1, random_left: memory.random_left() });
-            log.loss += loss;
-            rest = after;
-        }
-        let &[raw, largest, ref scores @ ..] = rest else { return None };
-        let (s_real, s_fake) = scores.split_at(n_real);
-        log.generative = Some(raw);
-        log.max_fake = Some(largest);
-        log.s_real = Some(mean_std(s_real));
-        log.s_fake = Some(mean_std(s_fake));
-        log.gate = open && clip::passes(raw, config.threshold);
-        if !log.gate {
-            return None;
-        }
-        let rescale = if config.sr_rescale && config.p_on > 0.0 { (1.0 / config.p_on) as f32 } else { 1.0 };
-        log.clipped = config.clip.value(raw) * rescale;
-        log.c = config.w_x * config.clip.slope(raw) * rescale;
-        log.loss += config.w_x * log.clipped;
-        // A factor of 0 skips the generative backward: 0 times infinity would be NaN.
-        (log.c != 0.0).then_some(config.w_x * rescale)
-    }
+/// Makes up for the iterations that the stochastic gate leaves out, if that is wanted.
+fn rescale(config: &LossConfig) -> f32 {
+    if config.sr_rescale && config.p_on > 0.0 { (1.0 / config.p_on) as f32 } else { 1.0 }
 }
 
 impl Objective for Joint {
-    /// The host waits for the device twice: for the losses, which decide whether and on what to take the
-    /// step, and for the logged length of the gradient, once the step is on its way.
-    fn iterate(&mut self, learner: &mut Learner, batch: &Batch, log: &mut StepLog) -> Result<()> {
+    fn launch(&mut self, learner: &mut Learner, batch: &Batch, log: &mut StepLog) -> Result<Tensor> {
         let t = batch.t;
         let open = clip::gate(learner.seed, t, learner.config.loss.p_on);
         let fake = match &mut self.sampler {
             Some(sampler) if open || learner.config.loss.sample_when_off => {
                 let (x, fresh) = sampler.sample(&learner.network, batch.real.len(), t)?;
-                log.fresh = fresh;
+                (log.fresh, log.gate) = (fresh, open);
                 Some(x)
             }
             _ => None,
         };
         let kind = (fake.is_some(), open);
-        let mut halves = self.recorded.remove(&kind).unwrap_or_else(|| Halves::new(learner.x.device()));
         let mut inputs = vec![learner.rows(&batch.labelled)?];
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = &mut self.memory {
             inputs.push(learner.rows(&memory.next(batch.labelled.len()))?);
+            log.contrast = Some(ContrastLog { random_left: memory.random_left(), ..ContrastLog::default() });
+            memory.advance(batch.labelled.len());
         }
         if let Some(fake) = fake {
             inputs.extend([learner.rows(&batch.real)?, fake]);
         }
+        learner.optimizer.prepare(learner.config.optim.lr * batch.pace)?;
+        let mut step = self.recorded.remove(&kind).unwrap_or_else(|| Step::new(learner.x.device()));
         let remembers = usize::from(self.memory.is_some());
-        let first = |x: &[Tensor], t| {
+        let figures = step.run(&inputs.iter().collect::<Vec<_>>(), t, &|x, t| {
             let generative = x.get(1 + remembers).zip(x.get(2 + remembers));
             let next = self.memory.as_ref().and(x.get(1));
-            self.losses(learner, &Given { labelled: &x[0], next, generative }, open, t)
-        };
-        let losses = halves.first(&inputs.iter().collect::<Vec<_>>(), t, &first)?;
-        // What the host decides by comes back in one download.
-        let factor = self.decide(learner, &losses.figures.to_vec()?, batch.real.len(), open, log);
-        if let Some(memory) = &mut self.memory {
-            memory.advance(batch.labelled.len());
-        }
-        self.stuck.0 += 1;
-        self.stuck.1 += usize::from(log.contrast.is_some_and(|c| tells_nothing(c.loss, &learner.config)));
-        if judge(log, &learner.config).diverged {
-            return Ok(());
-        }
-        learner.optimizer.prepare(learner.config.optim.lr * batch.pace)?;
-        let norm = halves.second(factor.is_some().into(), t, &|_| self.update(learner, &losses, factor))?;
+            let losses = self.losses(learner, &Given { labelled: &x[0], next, generative }, open, t)?;
+            let norm = self.update(learner, &losses, open)?;
+            Tensor::join(&std::iter::once(&norm).chain(&losses.figures).collect::<Vec<_>>())
+        })?;
+        self.recorded.insert(kind, step);
         learner.optimizer.advance();
-        log.grad_norm = Some(norm.item()?);
-        self.recorded.insert(kind, halves);
-        Ok(())
+        Ok(figures)
+    }
+
+    fn tell(&mut self, learner: &Learner, batch: &Batch, figures: &[f32], log: &mut StepLog) {
+        let config = &learner.config.loss;
+        self.stuck.0 += 1;
+        let &[norm, ce, ref rest @ ..] = figures else { return };
+        (log.grad_norm, log.ce, log.loss) = (Some(norm), ce, config.w_y * ce);
+        let mut rest = rest;
+        if let (Some(contrast), &[loss, top1, ref after @ ..]) = (&mut log.contrast, rest) {
+            *contrast = ContrastLog { loss, top1, ..*contrast };
+            log.loss += loss;
+            self.stuck.1 += usize::from(tells_nothing(loss, &learner.config));
+            rest = after;
+        }
+        let &[raw, largest, ref scores @ ..] = rest else { return };
+        let (s_real, s_fake) = scores.split_at(batch.real.len());
+        log.generative = Some(raw);
+        log.max_fake = Some(largest);
+        log.s_real = Some(mean_std(s_real));
+        log.s_fake = Some(mean_std(s_fake));
+        log.gate &= clip::passes(raw, config.threshold);
+        if log.gate {
+            log.clipped = config.clip.value(raw) * rescale(config);
+            log.c = config.w_x * config.clip.slope(raw) * rescale(config);
+            log.loss += config.w_x * log.clipped;
+        }
     }
 
     fn generative(&self) -> Result<Vec<Named>> {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+mod burst;
 pub mod cells;
 pub mod clip;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod sample;
 pub mod train;
 pub mod vera;
 
+pub use burst::BURST;
 pub use cells::Cells;
 pub use clip::Clip;
 pub use config::EbmConfig;

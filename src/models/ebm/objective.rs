@@ -66,9 +66,13 @@ pub(super) struct Batch {
 
 /// How a model learns. An objective owns what only it needs: samples, memories, other networks.
 pub(super) trait Objective {
-    /// One iteration: the losses into `log`, the verdict ([`super::log::judge`]), and the update unless
-    /// that is divergence.
-    fn iterate(&mut self, learner: &mut Learner, batch: &Batch, log: &mut StepLog) -> Result<()>;
+    /// Launches one iteration, losses and update, without waiting for it. Returns its figures for
+    /// [`Objective::tell`], off the tape and valid until the next iteration; what the host knows
+    /// already goes into `log`.
+    fn launch(&mut self, learner: &mut Learner, batch: &Batch, log: &mut StepLog) -> Result<Tensor>;
+
+    /// Reads the figures of an iteration into the log that [`Objective::launch`] began.
+    fn tell(&mut self, learner: &Learner, batch: &Batch, figures: &[f32], log: &mut StepLog);
 
     /// What cells can be drawn from after training: a replay buffer, a generator. Kept of the best epoch
     /// and in the model file.

@@ -3,9 +3,11 @@
 //!
 //! A [`Trainer`] is a state machine over iterations: everything it holds can be saved and put back,
 //! and every random draw is keyed by the iteration, so that a resumed run has the bits of one that
-//! never stopped.
+//! never stopped. Iterations are launched in bursts, after which the host waits once and reads what
+//! they have to say: a device is never idle because somebody looks at a loss.
 
 use super::base::Base;
+use super::burst::{BURST, Burst};
 use super::cells::Cells;
 use super::config::EbmConfig;
 use super::evaluate;
@@ -67,6 +69,7 @@ pub struct Trainer {
     warnings: Vec<String>,
     /// All that there were.
     warned: BTreeSet<String>,
+    burst: Burst,
     train: Cells,
     valid: Cells,
 }
@@ -102,6 +105,7 @@ impl Trainer {
         let y = Tensor::from_u32(&train.y, &[n], device)?;
         let learner = Learner { config: config.clone(), seed, network, optimizer, x, y };
         let objective = restart::objective(&learner, &class_counts)?;
+        let burst = Burst::new(stream_x.batch_size(), device)?;
         let mut trainer = Trainer {
             select,
             beginning: Beginning { config, seed, class_counts, remembered: None },
@@ -116,6 +120,7 @@ impl Trainer {
             on_iterations: 0,
             warnings: Vec::new(),
             warned: BTreeSet::new(),
+            burst,
             train,
             valid,
         };
@@ -198,25 +203,56 @@ impl Trainer {
         self.learner.config.optim.lr * self.pace()
     }
 
-    /// One iteration. After divergence nothing more is trained, unless the run may restart:
-    /// then [`Trainer::iteration`] is that of the last whole epoch's end.
+    /// One iteration: a burst of one.
+    ///
+    /// # Errors
+    /// As [`Trainer::steps`].
+    pub fn step(&mut self) -> Result<StepLog> {
+        let logs = self.steps(self.t + 1, &|| false)?;
+        Ok(logs.into_iter().next().unwrap_or_default())
+    }
+
+    /// The iterations up to number `until`, to the end of the epoch or to the next multiple of [`BURST`],
+    /// whichever is first; no more are begun once `stop` says so. The host waits once, after the last.
+    ///
+    /// What comes after an iteration that diverged is as if it had not been, but for the state: the
+    /// network is that of the burst's beginning. If the run may restart, [`Trainer::iteration`] is that
+    /// of the last whole epoch's end.
     ///
     /// # Errors
     /// Device errors. Divergence is not an error: see [`Trainer::divergence`].
-    pub fn step(&mut self) -> Result<StepLog> {
-        let mut log = StepLog { t: self.t, epoch: self.epoch, lr: self.learning_rate(), ..StepLog::default() };
-        let real = self.stream_x.next_batch().to_vec();
-        let labelled = match self.learner.config.loss.shared_batch {
-            true => real.clone(),
-            false => self.stream_lab.next_batch().to_vec(),
-        };
-        let batch = Batch { t: self.t as u32, pace: self.pace(), real, labelled };
-        self.objective.iterate(&mut self.learner, &batch, &mut log)?;
-        self.t += 1;
-        self.on_iterations += u64::from(log.gate);
-        self.divergence.note(&log, judge(&log, &self.learner.config));
+    pub fn steps(&mut self, until: u64, stop: &dyn Fn() -> bool) -> Result<Vec<StepLog>> {
+        let end = (self.t / BURST + 1) * BURST;
+        let epoch = ((self.epoch + 1) * self.iterations_per_epoch()) as u64;
+        let until = until.min(end).min(epoch.max(self.t + 1));
+        let before = self.learner.network.params().arena().copy()?;
+        while self.t < until && (self.burst.is_empty() || !stop()) {
+            let mut log = StepLog { t: self.t, epoch: self.epoch, lr: self.learning_rate(), ..StepLog::default() };
+            let real = self.stream_x.next_batch().to_vec();
+            let labelled = match self.learner.config.loss.shared_batch {
+                true => real.clone(),
+                false => self.stream_lab.next_batch().to_vec(),
+            };
+            let batch = Batch { t: self.t as u32, pace: self.pace(), real, labelled };
+            let figures = self.objective.launch(&mut self.learner, &batch, &mut log)?;
+            self.burst.push(log, batch, &figures)?;
+            self.t += 1;
+        }
+        let mut logs = Vec::new();
+        for (mut log, batch, figures) in self.burst.take()? {
+            self.objective.tell(&self.learner, &batch, &figures, &mut log);
+            self.on_iterations += u64::from(log.gate);
+            self.divergence.note(&log, judge(&log, &self.learner.config));
+            let t = log.t + 1;
+            logs.push(log);
+            if self.divergence.at.is_some() {
+                self.t = t;
+                self.learner.network.params().arena().assign(&before)?;
+                break;
+            }
+        }
         self.restart()?;
-        Ok(log)
+        Ok(logs)
     }
 
     /// Ends an epoch: validation, and the best so far.

@@ -19,13 +19,13 @@ pub mod generator;
 pub use config::VeraConfig;
 pub use generator::Generator;
 
-use super::log::{StepLog, judge, mean_std};
+use super::log::{StepLog, mean_std};
 use super::objective::{Batch, Learner, Objective};
 use super::train::Named;
 use crate::error::{Error, Result};
 use crate::models::run::State;
 use crate::nn::sampler::normal;
-use crate::nn::{Builder, Halves, Id, Init, Mode, Optimizer, OptimizerConfig, Params, loss};
+use crate::nn::{Builder, Id, Init, Mode, Optimizer, OptimizerConfig, Params, Step, loss};
 use crate::rng::{Stream, stream};
 use crate::tensor::{Tensor, grad, grad_with, no_grad};
 use generator::Drawn;
@@ -52,14 +52,14 @@ pub struct GeneratorLog {
     pub grad_norm: f32,
 }
 
-/// What the first half gives the second, on the tapes of network and generator, and the host.
-#[derive(Clone)]
+/// The energy's loss and the cells it is of, on the tapes of network and generator.
 struct Losses {
     energy: Tensor,
     drawn: Drawn,
-    /// For the host: ce, L, the penalty, the largest absolute generated feature, s of the real and s of
-    /// the generated cells.
-    figures: Tensor,
+    /// ce, L, the penalty, the largest absolute generated feature.
+    figures: [Tensor; 4],
+    /// s of the real and s of the generated cells.
+    scores: [Tensor; 2],
 }
 
 /// Figures of an epoch that tell of a collapse.
@@ -79,7 +79,7 @@ pub(super) struct Vera {
     posterior: Params,
     log_eta: Id,
     posterior_optimizer: Optimizer,
-    recorded: Halves<Losses, Tensor>,
+    recorded: Step<Tensor>,
     watch: Watch,
 }
 
@@ -97,7 +97,7 @@ impl Vera {
             generator,
             posterior,
             log_eta,
-            recorded: Halves::new(device),
+            recorded: Step::new(device),
             watch: Watch::default(),
         })
     }
@@ -125,12 +125,11 @@ impl Vera {
         let energy = l.add(&penalty.mul_scalar(self.config.penalty)?)?.mul_scalar(loss.w_x)?;
         let energy = energy.add(&ce.mul_scalar(loss.w_y)?)?;
         let largest = no_grad(|| drawn.x.abs()?.amax(&[0, 1], false))?;
-        let figures = Tensor::join(&[&ce, &l, &penalty, &largest, &s_real, &s_gen])?;
-        Ok(Losses { energy, drawn, figures })
+        Ok(Losses { energy, drawn, figures: [ce, l, penalty, largest], scores: [s_real, s_gen] })
     }
 
     /// Moves the energy, then, unless the entropy's weight is 0, generator and posterior. Returns the
-    /// length of the energy's gradient and what [`GeneratorLog`] has after the penalty.
+    /// length of the energy's gradient and, if these moved, what [`GeneratorLog`] has after the penalty.
     fn update(&self, learner: &Learner, losses: &Losses, t: u32) -> Result<Tensor> {
         let params = learner.network.params();
         let flat = params.flatten(&grad(&[&losses.energy], &params.all(), false)?)?;
@@ -172,23 +171,6 @@ impl Vera {
             Tensor::join(&[&norm, &entropy, &slope, &drawn_out, &sigma, &eta, &pull.effective, &generator])
         })
     }
-
-    /// Notes the figures of [`Losses`].
-    fn tell(&self, learner: &Learner, figures: &[f32], log: &mut StepLog) {
-        let &[ce, l, penalty, largest, ref scores @ ..] = figures else { return };
-        let (s_real, s_gen) = scores.split_at(scores.len() / 2);
-        let loss = &learner.config.loss;
-        log.ce = ce;
-        log.generative = Some(l);
-        log.clipped = l;
-        log.gate = true;
-        log.c = loss.w_x;
-        log.loss = loss.w_x * (l + self.config.penalty * penalty) + loss.w_y * ce;
-        log.s_real = Some(mean_std(s_real));
-        log.s_fake = Some(mean_std(s_gen));
-        log.max_fake = Some(largest);
-        log.generator = Some(GeneratorLog { penalty, ..GeneratorLog::default() });
-    }
 }
 
 /// Half the mean squared gradient of scores `[n]` at their cells `x` `[n, d]`, on the tape.
@@ -205,33 +187,51 @@ fn length(flat: &Tensor) -> Result<Tensor> {
 }
 
 impl Objective for Vera {
-    /// The host waits twice: for the losses, and for what is only logged.
-    fn iterate(&mut self, learner: &mut Learner, batch: &Batch, log: &mut StepLog) -> Result<()> {
-        let mut recorded = std::mem::replace(&mut self.recorded, Halves::new(learner.x.device()));
-        let rows = learner.rows(&batch.labelled)?;
-        let losses = recorded.first(&[&rows], batch.t, &|x, t| self.losses(learner, &x[0], t))?;
-        self.tell(learner, &losses.figures.to_vec()?, log);
-        if judge(log, &learner.config).diverged {
-            return Ok(());
-        }
+    fn launch(&mut self, learner: &mut Learner, batch: &Batch, _: &mut StepLog) -> Result<Tensor> {
         learner.optimizer.prepare(learner.config.optim.lr * batch.pace)?;
         self.generator_optimizer.prepare(self.config.lr_generator * batch.pace)?;
         self.posterior_optimizer.prepare(self.config.lr_posterior * batch.pace)?;
-        let figures = recorded.second(0, batch.t, &|t| self.update(learner, &losses, t))?.to_vec()?;
+        let mut step = std::mem::replace(&mut self.recorded, Step::new(learner.x.device()));
+        let rows = learner.rows(&batch.labelled)?;
+        let figures = step.run(&[&rows], batch.t, &|x, t| {
+            let losses = self.losses(learner, &x[0], t)?;
+            let moved = self.update(learner, &losses, t)?;
+            let all = losses.figures.iter().chain(&losses.scores).chain(std::iter::once(&moved));
+            Tensor::join(&all.collect::<Vec<_>>())
+        })?;
+        self.recorded = step;
         learner.optimizer.advance();
-        log.grad_norm = Some(figures[0]);
-        if let (Some(kept), &[_, entropy, slope, pull, sigma, eta, effective, grad_norm]) =
-            (&mut log.generator, figures.as_slice())
-        {
+        if self.config.entropy != 0.0 {
             self.generator_optimizer.advance();
             self.posterior_optimizer.advance();
-            *kept = GeneratorLog { penalty: kept.penalty, entropy, slope, pull, sigma, eta, effective, grad_norm };
-            self.watch.iterations += 1;
-            self.watch.narrow += usize::from(sigma <= self.config.sigma.0 * 1.0001);
-            self.watch.effective += f64::from(effective);
         }
-        self.recorded = recorded;
-        Ok(())
+        Ok(figures)
+    }
+
+    fn tell(&mut self, learner: &Learner, batch: &Batch, figures: &[f32], log: &mut StepLog) {
+        let &[ce, l, penalty, largest, ref rest @ ..] = figures else { return };
+        let (s_real, rest) = rest.split_at(batch.labelled.len());
+        let (s_gen, moved) = rest.split_at(batch.labelled.len());
+        let loss = &learner.config.loss;
+        log.ce = ce;
+        log.generative = Some(l);
+        log.clipped = l;
+        log.gate = true;
+        log.c = loss.w_x;
+        log.loss = loss.w_x * (l + self.config.penalty * penalty) + loss.w_y * ce;
+        log.s_real = Some(mean_std(s_real));
+        log.s_fake = Some(mean_std(s_gen));
+        log.max_fake = Some(largest);
+        log.grad_norm = moved.first().copied();
+        log.generator = Some(match moved {
+            &[_, entropy, slope, pull, sigma, eta, effective, grad_norm] => {
+                self.watch.iterations += 1;
+                self.watch.narrow += usize::from(sigma <= self.config.sigma.0 * 1.0001);
+                self.watch.effective += f64::from(effective);
+                GeneratorLog { penalty, entropy, slope, pull, sigma, eta, effective, grad_norm }
+            }
+            _ => GeneratorLog { penalty, ..GeneratorLog::default() },
+        });
     }
 
     fn generative(&self) -> Result<Vec<Named>> {
