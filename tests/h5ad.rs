@@ -311,6 +311,41 @@ anndata.AnnData(np.ones((30, 20), 'float32')).write_h5ad(sys.argv[1], compressio
 }
 
 #[test]
+fn packing_by_bits_is_refused_by_name() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
+    layers.unlink("dense").unwrap();
+    layers.new_dataset::<f32>().shape([5, 4]).chunk([5, 2]).nbit().create("dense").unwrap();
+    drop(layers);
+    let said = said(&path, Some("dense"));
+    assert!(said.contains("/layers/dense: compressed with n-bit (HDF5 filter 5), which is not built in"), "{said}");
+}
+
+#[test]
+fn chunks_of_other_axes_than_the_array_are_damage() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
+    layers.unlink("dense").unwrap();
+    layers.new_dataset::<f32>().shape([5, 4]).chunk([5, 2]).create("dense").unwrap();
+    drop(layers);
+    // The layout message: version 3, chunked, three numbers (an address of eight bytes comes first).
+    let mut bytes = std::fs::read(&path).unwrap();
+    let numbers = [5u32, 2, 4].map(u32::to_le_bytes).concat();
+    let found = |w: &[u8]| w.starts_with(&[3, 2, 3]) && w[11..].starts_with(&numbers);
+    let at = bytes.windows(11 + numbers.len()).position(found).expect("the layout message");
+    bytes[at + 2] = 2;
+    std::fs::write(&path, bytes).unwrap();
+    let said = said(&path, Some("dense"));
+    assert!(said.contains("/layers/dense: stored in chunks of shape [5], the array's shape is [5, 4]"), "{said}");
+}
+
+#[test]
 fn a_full_disk_is_said_and_the_old_file_stays() {
     let _turn = alone();
     let Ok(folder) = std::env::var("CYTOGRAD_SMALL_DISK") else {

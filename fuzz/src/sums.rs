@@ -1,4 +1,4 @@
-//! Sums of HDF5's newer blocks: in here they all count as right.
+//! Sums of HDF5's newer blocks: with `forged-sums` they all count as right.
 //!
 //! Otherwise nothing but the sum would ever be found wrong with a damaged block, which an evil file
 //! would have mended.

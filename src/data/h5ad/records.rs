@@ -41,7 +41,7 @@ struct Part<'a> {
 /// column can hold, or texts of any length that cannot be read around the library.
 pub(super) fn read(place: &Place, dataset: &Dataset) -> Result<Option<Vec<Field>>> {
     place.check_size::<u8>(dataset)?;
-    place.check_filters(dataset)?;
+    place.check_storage(dataset)?;
     let described = dataset.dtype().and_then(|d| d.to_descriptor());
     let Ok(TypeDescriptor::Compound(record)) = described else { return Ok(None) };
     let Some((parts, size)) = layout(&record).filter(|(_, size)| dataset.ndim() == 1 && *size > 0) else {

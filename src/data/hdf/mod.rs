@@ -14,6 +14,7 @@ pub(crate) mod texts;
 
 use crate::error::{Error, Result};
 use chunks::{Chunks, Number};
+use hdf5::filters::Filter;
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
 use std::io::Read;
@@ -136,10 +137,19 @@ impl Place {
         Err(Error::format(&self.path, "not an HDF5 file", fix))
     }
 
-    /// Fails if a filter of the dataset is not built in, naming it.
-    pub(crate) fn check_filters(&self, dataset: &Dataset) -> Result<()> {
-        for filter in dataset.filters() {
-            if !filter.is_available() {
+    /// Fails if the dataset is packed in a way that is not built in, naming it, or in chunks of other
+    /// axes than its own, with which the library goes astray.
+    pub(crate) fn check_storage(&self, dataset: &Dataset) -> Result<()> {
+        let damaged = |e| self.unreadable(&dataset.name(), e);
+        let storage = dataset.dcpl().map_err(damaged)?;
+        let chunk = storage.get_chunk().map_err(damaged)?;
+        if let Some(chunk) = chunk.filter(|chunk| chunk.len() != dataset.ndim()) {
+            let what = format!("stored in chunks of shape {chunk:?}, the array's shape is {:?}", dataset.shape());
+            return Err(self.wrong(&dataset.name(), what, DAMAGED));
+        }
+        for filter in storage.get_filters().map_err(damaged)? {
+            // Without parameters, which a damaged file may lack, the library's n-bit packing reads anywhere.
+            if !filter.is_available() || filter == Filter::NBit {
                 return Err(self.wrong(
                     &dataset.name(),
                     format!("compressed with {}, which is not built in", filter_name(filter.id())),
@@ -155,10 +165,10 @@ impl Place {
         parent.group(name).map_err(|e| self.unreadable(&below(parent, name), e))
     }
 
-    /// A dataset below `parent`, its filters checked.
+    /// A dataset below `parent`, its storage checked.
     pub(crate) fn dataset(&self, parent: &Group, name: &str) -> Result<Dataset> {
         let dataset = parent.dataset(name).map_err(|e| self.unreadable(&below(parent, name), e))?;
-        self.check_filters(&dataset)?;
+        self.check_storage(&dataset)?;
         Ok(dataset)
     }
 
@@ -411,6 +421,7 @@ fn filter_name(id: i32) -> String {
     let name = match id {
         1 => "gzip",
         4 => "szip",
+        5 => "n-bit",
         307 => "bzip2",
         32000 => "lzf",
         32001 => "blosc",
