@@ -346,6 +346,28 @@ fn chunks_of_other_axes_than_the_array_are_damage() {
 }
 
 #[test]
+fn packed_chunks_without_bytes_are_damage() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    h5ad::write(&path, &everything()).unwrap();
+    let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
+    layers.unlink("dense").unwrap();
+    let dense = layers.new_dataset::<f32>().shape([5, 4]).chunk([5, 4]).lzf().create("dense").unwrap();
+    dense.write_raw(&[1.0f32; 20]).unwrap();
+    let packed = dense.chunk_info(0).unwrap();
+    drop((dense, layers));
+    // The chunk index holds its size (no filter left out, at 0, 0), its address comes later.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let key = [&(packed.size as u32).to_le_bytes()[..], &[0; 4 + 3 * 8], &packed.addr.to_le_bytes()].concat();
+    let at = bytes.windows(key.len()).position(|w| w == key).expect("the chunk's key");
+    bytes[at..at + 4].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let said = said(&path, Some("dense"));
+    assert!(said.contains("/layers/dense: has a packed chunk without bytes"), "{said}");
+}
+
+#[test]
 fn a_full_disk_is_said_and_the_old_file_stays() {
     let _turn = alone();
     let Ok(folder) = std::env::var("CYTOGRAD_SMALL_DISK") else {

@@ -286,6 +286,11 @@ fn kind(dataset: &Dataset) -> Option<(Kind, usize)> {
     None
 }
 
+/// Whether a stored chunk has no bytes.
+pub(super) fn any_empty(dataset: &Dataset) -> bool {
+    places(dataset).is_some_and(|all| all.iter().any(|at| at.bytes == 0))
+}
+
 /// Where all chunks are.
 #[cfg(feature = "hdf5-static")]
 fn places(dataset: &Dataset) -> Option<Vec<At>> {
