@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::nn::Mode;
 use crate::rng::{Stream, stream};
-use crate::tensor::no_grad;
+use crate::tensor::{Tensor, no_grad};
 use serde::{Deserialize, Serialize};
 
 /// Langevin steps of a round of new chains.
@@ -89,14 +89,30 @@ pub fn generate(
     device: &Device,
     each: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<Generated> {
-    match &config.vera {
+    let mut drawn = match &config.vera {
         Some(vera) => {
             let generator = Generator::new(vera, network.features(), 0, device)?;
             generator.import(generative)?;
-            from_generator(network, &generator, wish, device, each)
+            from_generator(network, &generator, wish, device, each)?
         }
-        None => from_chains(network, config, generative, wish, device, each),
+        None => from_chains(network, config, generative, wish, device, each)?,
+    };
+    if config.loss.input_noise > 0.0 && !drawn.class.is_empty() {
+        drawn.x = without_noise(network, config, &drawn, device)?;
     }
+    Ok(drawn)
+}
+
+/// The training puts noise on real cells, so the density is that of noisy ones. What a noisy cell was
+/// before, on average, is `x + sigma^2 grad log p(x, y)` (Robbins 1956; to draw from the noisy density
+/// and jump there: Saremi & Hyvarinen 2019).
+fn without_noise(network: &Network, config: &EbmConfig, drawn: &Generated, device: &Device) -> Result<Vec<f32>> {
+    let (d, variance) = (network.features(), config.loss.input_noise.powi(2));
+    let sgld = SgldConfig { alpha: variance, sigma: 0.0, grad_clamp: None, buffer: 1, ..config.sgld.clone() };
+    let sgld = SgldConfig { conditional: false, ..sgld };
+    let sampler = Sampler::new(&sgld, d, &vec![1; network.classes()], 0, device)?;
+    let x = Tensor::from_slice(&drawn.x, &[drawn.class.len(), d], device)?;
+    sampler.chain(network, &x, Some(&drawn.class), Stream::new(0, stream::GENERATE), 1)?.to_vec()
 }
 
 fn labels(network: &Network, x: &[f32], device: &Device) -> Result<Vec<u32>> {
@@ -206,4 +222,30 @@ fn chains(
         x = sampler.iterate(network, &x, Some(classes), draws.at(2 + round as u32))?;
     }
     x.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::ebm::config::{LossConfig, NetConfig};
+    use crate::tensor::grad;
+
+    #[test]
+    fn noise_comes_off_by_its_variance_times_the_slope_of_the_cells_class() {
+        let device = Device::cpu(1);
+        let net = NetConfig { widths: vec![8], blocks: vec![1], ..NetConfig::default() };
+        let network = Network::new(&net, 3, 2, 1, &device).unwrap();
+        let config =
+            EbmConfig { net, loss: LossConfig { input_noise: 0.5, ..LossConfig::default() }, ..EbmConfig::default() };
+        let drawn = Generated { x: vec![1.0, -0.5, 2.0, 0.3, 0.1, -1.0], class: vec![1, 0], origin: Vec::new() };
+        let found = without_noise(&network, &config, &drawn, &device).unwrap();
+        let x = Tensor::from_slice(&drawn.x, &[2, 3], &device).unwrap().variable();
+        let class = Tensor::from_u32(&drawn.class, &[2, 1], &device).unwrap();
+        let own = network.logits(&x, &Mode::eval()).unwrap().gather(1, &class).unwrap().sum_all().unwrap();
+        let slope = grad(&[&own], &[&x], false).unwrap().remove(0).to_vec().unwrap();
+        assert!(slope.iter().all(|s| s.abs() > 1e-6), "{slope:?}");
+        for ((found, x), slope) in found.iter().zip(&drawn.x).zip(slope) {
+            assert!((found - (x + 0.25 * slope)).abs() < 1e-6, "{found}: {x} + 0.25 {slope}");
+        }
+    }
 }
