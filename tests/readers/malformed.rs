@@ -266,6 +266,21 @@ fn texts_that_cannot_be_read_are_not_asked_for_twice() {
 }
 
 #[test]
+fn an_empty_matrix_of_endless_cells_is_damage() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.loom");
+    let file = File::create(&path).unwrap();
+    file.new_dataset::<f32>().chunk((1, 4)).shape((0, 1 << 40)).create("matrix").unwrap();
+    for attributes in ["row_attrs", "col_attrs"] {
+        file.create_group(attributes).unwrap();
+    }
+    drop(file);
+    let said = attempt(&path, "cells without names").unwrap();
+    assert!(said.contains("/matrix: declares an array of shape [0, 1099511627776] but holds 0 bytes"), "{said}");
+}
+
+#[test]
 fn names_that_are_no_text_are_read_without_harm() {
     let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();

@@ -222,7 +222,9 @@ impl Place {
     pub(crate) fn check_size<T: H5Type>(&self, dataset: &Dataset) -> Result<()> {
         let shape = dataset.shape();
         let each = dataset.dtype().map_or(1, |d| d.size()).max(size_of::<T>()).max(1) as u64;
-        let declared = shape.iter().try_fold(each, |total, &n| total.checked_mul(n as u64));
+        // Where an axis is empty the others count all the same: their names are held.
+        let each = if shape.contains(&0) { 1 } else { each };
+        let declared = shape.iter().try_fold(each, |total, &n| total.checked_mul(n.max(1) as u64));
         let stored = dataset.storage_size();
         let length = std::fs::metadata(&self.path).map_or(u64::MAX, |m| m.len());
         let limit = stored.min(length).saturating_mul(MOST_BYTES_OF_ONE).max(SMALL);
