@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! 8  cli           one file per subcommand
-//! 7  report        a run and its annotations as one HTML page
+//! 7  experiments   the papers' protocols as code that prints their tables
+//!    report        a run and its annotations as one HTML page
 //! 6  models        ebm (clams, jem, vera, hdge, resnet), baselines, annotator (features to labels),
 //!                  integration, run (folder, log)
 //! 5  nn            layers, initialisers, losses, distributions, optimisers, schedules, sampler
@@ -40,6 +41,7 @@ pub mod cuda;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod experiments;
 pub mod kernel;
 pub mod math;
 pub mod models;

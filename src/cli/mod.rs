@@ -16,6 +16,7 @@ mod demo;
 mod devices;
 mod embed;
 mod evaluate;
+mod experiment;
 mod generate;
 mod inspect;
 mod integrate;
@@ -61,6 +62,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Embed(embed::Args),
     Report(report::Args),
+    Experiment(experiment::Args),
     Devices(devices::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -121,6 +123,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(args, &mut session),
         Command::Embed(args) => embed::run(args, &mut session),
         Command::Report(args) => report::run(args, &mut session),
+        Command::Experiment(args) => experiment::run(args, &mut session),
         Command::Devices(args) => devices::run(args, &mut session),
         Command::Bench(args) => bench::run(args, &mut session),
         Command::Completions(args) => completions::run(args),

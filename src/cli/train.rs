@@ -97,7 +97,7 @@ enum Buffer {
 }
 
 /// The names of [`Method`].
-fn methods() -> impl TypedValueParser<Value = Method> {
+pub(super) fn methods() -> impl TypedValueParser<Value = Method> {
     PossibleValuesParser::new(Method::all().map(Method::name)).try_map(|name| Method::from_name(&name))
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod bench;
 mod cells;
+mod experiment;
 mod formats;
 mod place;
 mod preprocess;

@@ -125,7 +125,8 @@ impl Inputs {
     }
 }
 
-fn settings(options: &TrainOptions, n_reference: usize) -> Settings {
+/// The settings of a run on so many reference cells.
+pub(super) fn settings(options: &TrainOptions, n_reference: usize) -> Settings {
     let n_train = n_reference * 8 / 10;
     let mut settings = options.settings.clone().unwrap_or_else(|| options.profile.settings(options.model, n_train));
     if let Some(epochs) = options.epochs {
@@ -174,7 +175,7 @@ pub(super) fn names_are_unique(dataset: &Dataset, observer: &mut dyn Observer) {
     }
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
     match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
         (Ok(a), Ok(b)) => a == b,
         _ => a == b,

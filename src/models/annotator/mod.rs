@@ -8,7 +8,7 @@
 //! `familiarity` (how much a cell looks like the reference), `record` (what the run's folder holds),
 //! [`mod@annotate`], `verdicts` (what it says of every cell); [`mod@rehearse`] (which unseen types it
 //! would catch); [`mod@generate`] (cells drawn from a model) and [`fidelity`] (how much they are like
-//! real ones).
+//! real ones); [`study`] (many models learnt and judged in memory).
 #![forbid(unsafe_code)]
 
 pub mod annotate;
@@ -27,6 +27,7 @@ mod record;
 pub mod rehearse;
 pub mod score;
 mod scores;
+pub mod study;
 pub mod train;
 mod trained;
 mod verdicts;

@@ -42,6 +42,8 @@ pub(super) struct Learnt {
     pub trained: Trained,
     pub familiarity: Familiarity,
     pub held_out: HeldOut,
+    /// Iteration at which the training diverged.
+    pub diverged: Option<u64>,
 }
 
 /// Reference cells that a model has not learnt from, and what it says of them.
@@ -122,7 +124,8 @@ impl Learnt {
         let x = select(cells, &rows).x;
         let answers = trained.answers(&x, device)?;
         let basic = familiarity.basic(&x, &answers, &every_score())?;
-        Ok(Learnt { trained, familiarity, held_out: HeldOut::new(rows, &x, cells.features, answers, basic)? })
+        let held_out = HeldOut::new(rows, &x, cells.features, answers, basic)?;
+        Ok(Learnt { trained, familiarity, held_out, diverged: None })
     }
 
     /// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
@@ -142,7 +145,7 @@ impl Learnt {
         }
         let held_out = HeldOut::new((0..n).collect(), &cells.x, cells.features, answers, basic)?;
         let (trained, familiarity) = (Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?);
-        Ok(Learnt { trained, familiarity, held_out })
+        Ok(Learnt { trained, familiarity, held_out, diverged: None })
     }
 
     /// Trains in memory, from start to end.
@@ -172,10 +175,23 @@ impl Learnt {
                     }
                 }
                 trainer.restore_best()?;
-                return Learnt::network(trainer.into_network(), cells, split, device);
+                let diverged = trainer.divergence().at;
+                let learnt = Learnt::network(trainer.into_network(), cells, split, device)?;
+                return Ok(Learnt { diverged, ..learnt });
             }
         };
         Learnt::baseline(baseline, cells, classes, settings.split_seed)
+    }
+}
+
+impl Learnt {
+    /// What it says of cells `x` `[n, width]`, and all scores that it has; `empty` ones get none.
+    pub fn judge(&self, x: &[f32], width: usize, empty: &[bool], device: &Device) -> Result<(Answers, Scores)> {
+        let answers = self.trained.answers(x, device)?;
+        let basic = self.familiarity.basic(x, &answers, &every_score())?;
+        let ladders = ladders(|kind| self.held_out.scores.get(kind.plain()).map(Ladder::new));
+        let scores = complete(basic, x, width, empty, &ladders, &every_score())?;
+        Ok((answers, scores))
     }
 }
 
@@ -206,7 +222,7 @@ pub(super) fn wide(cells: &Cells, classes: usize) -> baselines::Cells {
     }
 }
 
-fn select(cells: &Cells, rows: &[usize]) -> Cells {
+pub(super) fn select(cells: &Cells, rows: &[usize]) -> Cells {
     let w = cells.features;
     Cells {
         x: rows.iter().flat_map(|&r| cells.x[r * w..(r + 1) * w].iter().copied()).collect(),

@@ -1,10 +1,11 @@
 //! What a training run leaves behind and how it talks while it goes: the run folder with its
 //! manifest, parameters, log and checkpoint; progress; the wish to stop.
 //!
-//! May use: `error`. Knows no tensors: parameters travel as named lists of numbers ([`State`]), so
-//! every model can use it. The pieces: `write` (files whole or not at all), [`State`] (numbers to
+//! May use: `error`, `device`. Knows no tensors: parameters travel as named lists of numbers ([`State`]),
+//! so every model can use it. The pieces: `write` (files whole or not at all), [`State`] (numbers to
 //! safetensors and back), [`Manifest`], [`Log`], [`RunFolder`] (all of them together),
-//! [`interrupt`] (Ctrl-C as a question), [`Observer`] (progress as a trait).
+//! [`interrupt`] (Ctrl-C as a question), [`Observer`] (progress as a trait), [`fn@together`] (several runs
+//! at a time).
 //!
 //! ```text
 //! RUN/
@@ -26,6 +27,7 @@ mod log;
 mod manifest;
 mod observer;
 mod state;
+mod together;
 mod write;
 
 pub use folder::RunFolder;
@@ -33,4 +35,5 @@ pub use log::Log;
 pub use manifest::{FORMAT, FileEntry, Manifest, Status};
 pub use observer::{Observer, Silent};
 pub use state::State;
+pub use together::together;
 pub use write::{WholeFile, write_whole};

@@ -21,13 +21,11 @@ use super::profile::Settings;
 use crate::data::select::Condition;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::models::run::{Manifest, Observer, RunFolder, interrupt};
+use crate::models::run::{Manifest, Observer, RunFolder, together};
 use plan::Plan;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::time::Instant;
 use trial::Outcome;
 
@@ -180,54 +178,22 @@ impl Stage<'_> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let open: Vec<usize> = (0..plans.len()).filter(|&i| outcomes[i].is_none()).collect();
-        // A trial on the CPU takes one thread; another device has room for one trial.
-        let on_cpu = self.device.name() == "cpu";
-        let workers = if on_cpu { threads.clamp(1, open.len().max(1)) } else { 1 };
         observer.begin(open.len() as u64, "rehearsing");
-        let next = AtomicUsize::new(0);
-        let (sender, receiver) = mpsc::channel();
-        let mut failed = None;
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                let (sender, next, open) = (sender.clone(), &next, &open);
-                scope.spawn(move || {
-                    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                    while let Some(&at) = open.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        let device = if on_cpu { Device::cpu(1) } else { self.device.clone() };
-                        let play = || trial::play(&plans[at], self.inputs, self.train, self.fpr, &device);
-                        let outcome = match (&alone, interrupt::check("")) {
-                            (_, Err(stop)) => Err(stop),
-                            (Ok(pool), _) if on_cpu => pool.install(play),
-                            _ => play(),
-                        };
-                        let over = outcome.is_err();
-                        // Nobody listens any more after a failure.
-                        if sender.send((at, outcome)).is_err() || over {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            let mut done = 0;
-            for (at, outcome) in receiver {
-                match outcome {
-                    Ok(outcome) => {
-                        done += 1;
-                        observer
-                            .step(done, format_args!("{} without {}", plans[at].query_name, plans[at].left_out_name));
-                        outcomes[at] = Some(outcome);
-                    }
-                    // Others finish what they are at; what they find is kept.
-                    Err(error) => {
-                        next.store(usize::MAX / 2, Ordering::SeqCst);
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        });
+        let mut done = 0;
+        let played = together(
+            &open,
+            threads,
+            self.device,
+            &|at, device| trial::play(&plans[at], self.inputs, self.train, self.fpr, device),
+            &mut |at, outcome| {
+                done += 1;
+                observer.step(done, format_args!("{} without {}", plans[at].query_name, plans[at].left_out_name));
+                outcomes[at] = Some(outcome);
+                Ok(())
+            },
+        );
         observer.end();
-        failed.map_or(Ok(()), Err)
+        played
     }
 }
 

@@ -1,12 +1,11 @@
 //! One trial: train without a type, look for it in the cells that play the query.
 
 use super::super::cells::Query;
-use super::super::familiarity::complete;
 use super::super::features;
 use super::super::inputs::Inputs;
 use super::super::options::TrainOptions;
-use super::super::score::{Ladder, Score};
-use super::super::trained::{Learnt, ladders};
+use super::super::score::Score;
+use super::super::trained::Learnt;
 use super::plan::Plan;
 use crate::analysis::conformal::Conformal;
 use crate::analysis::metrics::ranking::auroc;
@@ -99,12 +98,8 @@ fn find(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64, device: &D
     let cells = Cells { x: prepared.reference, y: reference.y.clone(), features: prepared.width };
     let classes = reference.classes.len();
     let learnt = Learnt::learn(train.model, settings, &cells, &split, classes, plan.seed, device)?;
-    let answers = learnt.trained.answers(&x, device)?;
-    let every: Vec<Score> = Score::all().collect();
-    let basic = learnt.familiarity.basic(&x, &answers, &every)?;
+    let (answers, scores) = learnt.judge(&x, prepared.width, &empty, device)?;
     let held_out = &learnt.held_out.scores;
-    let ladders = ladders(|kind| held_out.get(kind.plain()).map(Ladder::new));
-    let scores = complete(basic, &x, prepared.width, &empty, &ladders, &every)?;
 
     let name = |row: usize| whole.classes[whole.y[plan.query[row]] as usize].as_str();
     let here = |row: &usize| !empty[*row];
