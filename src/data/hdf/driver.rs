@@ -208,7 +208,7 @@ unsafe extern "C" fn open_file(name: *const c_char, flags: c_uint, _list: hid_t,
             writable,
             end_of_addresses: 0,
             length: meta.len(),
-            guard: Guard::new(),
+            guard: Guard::new(writable),
         })),
         Err(error) => {
             fail(&error.to_string());

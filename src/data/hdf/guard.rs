@@ -4,6 +4,8 @@
 //! what it does not check (HDF5 1.14.6 and 2.0.0).
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
+
 /// What the bytes at an address are, from a file that may be shorter.
 pub(super) type Bytes<'a> = &'a dyn Fn(u64, &mut [u8]);
 
@@ -14,6 +16,8 @@ pub(super) struct Guard {
     address_bytes: usize,
     /// Where addresses count from: where the superblock stands.
     base: u64,
+    /// Where names stand, and which group's they are; `None` for a file whose blocks may move.
+    names: Option<BTreeMap<u64, u64>>,
 }
 
 const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
@@ -25,8 +29,9 @@ const NAMES: &[u8] = b"HEAP\x00";
 const WINDOW: usize = 1 << 16;
 
 impl Guard {
-    pub(super) fn new() -> Guard {
-        Guard { length_bytes: 8, address_bytes: 8, base: 0 }
+    /// For a file that is read, or also written.
+    pub(super) fn new(writable: bool) -> Guard {
+        Guard { length_bytes: 8, address_bytes: 8, base: 0, names: (!writable).then(BTreeMap::new) }
     }
 
     /// Looks at what the library is about to get: `block`, which stands at `address`.
@@ -51,12 +56,16 @@ impl Guard {
     }
 
     /// The library follows the free blocks of a group's names from one to the next, which may lead in
-    /// a circle (`H5HLcache.c`, `H5HL__fl_deserialize`).
-    fn check_names(&self, address: u64, block: &[u8], bytes: Bytes) -> Result<(), String> {
+    /// a circle (`H5HLcache.c`, `H5HL__fl_deserialize`), and keeps the names of two groups apart by nothing
+    /// but where they stand.
+    fn check_names(&mut self, address: u64, block: &[u8], bytes: Bytes) -> Result<(), String> {
         let damaged = || Err(format!("the names of the group at byte {address} are damaged"));
         let l = self.length_bytes;
         let Some(head) = block.get(8..8 + 2 * l + self.address_bytes) else { return damaged() };
         let (size, place) = (number(&head[..l]), number(&head[2 * l..]));
+        if self.names.as_mut().is_some_and(|names| *names.entry(place).or_insert(address) != address) {
+            return damaged();
+        }
         let mut free = number(&head[l..2 * l]);
         // An offset that was met before is found by remembering one in ever longer turns (Brent 1980):
         // the size may be a lie.
@@ -143,7 +152,7 @@ mod tests {
             let n = into.len().min(rest.len());
             into[..n].copy_from_slice(&rest[..n]);
         };
-        Guard::new().check(0, &file[..n.min(file.len())], &bytes)
+        Guard::new(false).check(0, &file[..n.min(file.len())], &bytes)
     }
 
     #[test]
@@ -179,6 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn two_groups_do_not_share_their_names() {
+        let prefix = |place: u64| {
+            let mut file = [NAMES, &[0; 3]].concat();
+            [64, 1, place].iter().for_each(|v: &u64| file.extend(v.to_le_bytes()));
+            file
+        };
+        let nothing = |_: u64, into: &mut [u8]| into.fill(0);
+        let shared = |writable: bool| {
+            let mut guard = Guard::new(writable);
+            let mut check = |at: u64, place: u64| guard.check(at, &prefix(place), &nothing);
+            assert_eq!((check(100, 132), check(500, 532), check(100, 132)), (Ok(()), Ok(()), Ok(())));
+            check(900, 132)
+        };
+        assert_eq!(shared(false), Err("the names of the group at byte 900 are damaged".into()));
+        // In a file that is written names move, and others take their place.
+        assert_eq!(shared(true), Ok(()));
+    }
+
+    #[test]
     fn free_names_that_lead_in_a_circle_are_refused() {
         let circle = Err("the names of the group at byte 0 are damaged".to_owned());
         // A prefix whose names begin at byte 32, with free blocks that name their next.
@@ -203,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_superblock_says_how_long_lengths_are() {
-        let mut guard = Guard::new();
+        let mut guard = Guard::new(false);
         let mut file = SIGNATURE.to_vec();
         file.extend([0, 0, 0, 0, 0, 8, 3, 0, 0]);
         let bytes = |file: &[u8], into: &mut [u8]| into.copy_from_slice(&file[..into.len()]);
