@@ -346,25 +346,50 @@ fn chunks_of_other_axes_than_the_array_are_damage() {
 }
 
 #[test]
-fn packed_chunks_without_bytes_are_damage() {
+fn packed_chunks_of_hardly_any_bytes_are_damage() {
+    let _turn = alone();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("x.h5ad");
+    for (sums, left) in [(false, 0), (true, 3)] {
+        h5ad::write(&path, &everything()).unwrap();
+        let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
+        layers.unlink("dense").unwrap();
+        let new = layers.new_dataset::<f32>().shape([5, 4]).chunk([5, 4]);
+        let dense = if sums { new.fletcher32() } else { new.lzf() }.create("dense").unwrap();
+        dense.write_raw(&[1.0f32; 20]).unwrap();
+        let packed = dense.chunk_info(0).unwrap();
+        drop((dense, layers));
+        // The chunk index holds its size (no filter left out, at 0, 0), its address comes later.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let key = [&(packed.size as u32).to_le_bytes()[..], &[0; 4 + 3 * 8], &packed.addr.to_le_bytes()].concat();
+        let at = bytes.windows(key.len()).position(|w| w == key).expect("the chunk's key");
+        bytes[at..at + 4].copy_from_slice(&[left, 0, 0, 0]);
+        std::fs::write(&path, bytes).unwrap();
+        let said = said(&path, Some("dense"));
+        assert!(said.contains("/layers/dense: has a packed chunk of hardly any bytes"), "{said}");
+    }
+}
+
+#[test]
+fn a_dataspace_of_an_unknown_kind_is_damage() {
     let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
     h5ad::write(&path, &everything()).unwrap();
-    let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
-    layers.unlink("dense").unwrap();
-    let dense = layers.new_dataset::<f32>().shape([5, 4]).chunk([5, 4]).lzf().create("dense").unwrap();
-    dense.write_raw(&[1.0f32; 20]).unwrap();
-    let packed = dense.chunk_info(0).unwrap();
-    drop((dense, layers));
-    // The chunk index holds its size (no filter left out, at 0, 0), its address comes later.
     let mut bytes = std::fs::read(&path).unwrap();
-    let key = [&(packed.size as u32).to_le_bytes()[..], &[0; 4 + 3 * 8], &packed.addr.to_le_bytes()].concat();
-    let at = bytes.windows(key.len()).position(|w| w == key).expect("the chunk's key");
-    bytes[at..at + 4].fill(0);
+    // Version 1, one axis of two elements and at most two: the shapes of sparse matrices.
+    let space = [&[1u8, 1, 1, 0, 0, 0, 0, 0][..], &2u64.to_le_bytes(), &2u64.to_le_bytes()].concat();
+    let of_shape = |at: usize| bytes[at.saturating_sub(64)..at].windows(6).any(|w| w == b"shape\0");
+    let places = (0..bytes.len() - space.len()).filter(|&at| bytes[at..].starts_with(&space) && of_shape(at));
+    let places: Vec<usize> = places.collect();
+    assert!(!places.is_empty());
+    for at in places {
+        // Version 2, no axis, kind 32.
+        bytes[at..at + 4].copy_from_slice(&[2, 0, 0, 32]);
+    }
     std::fs::write(&path, bytes).unwrap();
-    let said = said(&path, Some("dense"));
-    assert!(said.contains("/layers/dense: has a packed chunk without bytes"), "{said}");
+    let said = said(&path, Some("counts"));
+    assert!(said.contains("/X: cannot be read"), "{said}");
 }
 
 #[test]

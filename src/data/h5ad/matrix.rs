@@ -1,7 +1,7 @@
 //! Matrices of the file: dense, CSR or CSC, whole or some rows.
 
 use super::read::Reader;
-use crate::data::hdf::{DAMAGED, below, dtype_name, encoding, is_group, is_numeric, text_attr};
+use crate::data::hdf::{DAMAGED, attribute, below, dtype_name, encoding, is_group, is_numeric, text_attr};
 use crate::data::source::Stored;
 use crate::data::{Csr, Dense, Matrix, source::Which};
 use crate::error::{Error, Result};
@@ -124,7 +124,7 @@ impl Reader {
                 return Err(self.place.wrong(&group.name(), what, "store it dense, as CSR or as CSC"));
             }
         };
-        let shape = group.attr("shape").or_else(|_| group.attr("h5sparse_shape"));
+        let shape = attribute(group, "shape").or_else(|_| attribute(group, "h5sparse_shape"));
         let shape = shape.and_then(|a| a.read_raw::<u64>()).map_err(|e| self.place.unreadable(&group.name(), e))?;
         let [n_rows, n_cols] = shape[..] else {
             return Err(self.place.wrong(&group.name(), "shape is not two numbers", "write the file again"));

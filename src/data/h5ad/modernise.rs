@@ -6,7 +6,7 @@
 use super::legacy;
 use super::read::Reader;
 use super::write::Writer;
-use crate::data::hdf::{Elements, Place, elements, encoding, is_group, members, text_attr};
+use crate::data::hdf::{Elements, Place, attribute, elements, encoding, is_group, members, text_attr};
 use crate::error::Result;
 use hdf5::{File, Group};
 
@@ -144,7 +144,7 @@ impl Worker<'_> {
 
     fn sparse(&self, group: &Group, format: &str) -> Result<()> {
         let failed = |e| self.writer.failed(e);
-        let shape = group.attr("h5sparse_shape").and_then(|a| a.read_raw::<i64>()).map_err(failed)?;
+        let shape = attribute(group, "h5sparse_shape").and_then(|a| a.read_raw::<i64>()).map_err(failed)?;
         self.writer.kind(group, &format!("{format}_matrix"), "0.1.0")?;
         let attr = group.new_attr::<i64>().shape([shape.len()]).create("shape");
         attr.and_then(|a| a.write_raw(&shape)).map_err(failed)?;

@@ -4,7 +4,7 @@ use super::legacy;
 use super::read::Reader;
 use crate::data::annotated::{Dataset, Raw, Value};
 use crate::data::csr::Csr;
-use crate::data::hdf::{Place, is_group, members};
+use crate::data::hdf::{Place, attribute, is_group, members};
 use crate::data::matrix::Matrix;
 use crate::data::overview::Extra;
 use crate::data::source::{RowSizes, Source, Stored, Which, check_rows, choose};
@@ -203,7 +203,7 @@ impl Source for H5ad {
             let Ok(group) = self.file.group(part) else { continue };
             let extra = |name: String| {
                 let dense = if is_group(&group, &name) { None } else { group.dataset(&name).ok().map(|d| d.shape()) };
-                let sparse = || group.group(&name).ok()?.attr("shape").ok()?.read_raw::<u64>().ok();
+                let sparse = || attribute(&*group.group(&name).ok()?, "shape").ok()?.read_raw::<u64>().ok();
                 let shape = dense.unwrap_or_else(|| sparse().unwrap_or_default().iter().map(|&n| n as usize).collect());
                 Extra { name, shape }
             };

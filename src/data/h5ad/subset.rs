@@ -3,7 +3,7 @@
 use super::growing::Appending;
 use super::read::Reader;
 use super::write::Writer;
-use crate::data::hdf::{DAMAGED, Elements, Place, below, elements, encoding, is_group, members, text_attr};
+use crate::data::hdf::{DAMAGED, Elements, Place, attribute, below, elements, encoding, is_group, members, text_attr};
 use crate::error::Result;
 use hdf5::{File, Group, H5Type};
 
@@ -177,7 +177,7 @@ impl Copier<'_> {
         let data = self.place.dataset(source, "data")?;
         let indptr = self.place.dataset(source, "indptr")?;
         let indices = self.place.dataset(source, "indices")?;
-        let shape = source.attr("shape").or_else(|_| source.attr("h5sparse_shape"));
+        let shape = attribute(source, "shape").or_else(|_| attribute(source, "h5sparse_shape"));
         let shape = shape.and_then(|a| a.read_raw::<i64>()).map_err(|e| self.place.unreadable(&source.name(), e))?;
         let at_shape = |axis: usize| {
             let side = shape.get(axis).and_then(|&n| usize::try_from(n).ok()).filter(|&n| n <= u32::MAX as usize);

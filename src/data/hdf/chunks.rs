@@ -286,9 +286,26 @@ fn kind(dataset: &Dataset) -> Option<(Kind, usize)> {
     None
 }
 
-/// Whether a stored chunk has no bytes.
-pub(super) fn any_empty(dataset: &Dataset) -> bool {
-    places(dataset).is_some_and(|all| all.iter().any(|at| at.bytes == 0))
+/// Whether a stored chunk has fewer bytes.
+pub(super) fn any_below(dataset: &Dataset, bytes: usize) -> bool {
+    places(dataset).is_some_and(|all| all.iter().any(|at| at.bytes < bytes))
+}
+
+/// The fewest bytes that a chunk can have for these filters, of which the last is undone first: the
+/// library takes a sum off fewer than its four bytes, and unpacks nothing (LZF) for ever. `None` for an
+/// order in which these would come after other packing, which hides how many bytes they get.
+pub(super) fn fewest_bytes(filters: &[Filter]) -> Option<usize> {
+    let (mut fewest, mut packed) = (0, false);
+    for filter in filters.iter().rev() {
+        match filter {
+            Filter::Fletcher32 | Filter::LZF if packed => return None,
+            Filter::Fletcher32 => fewest += 4,
+            Filter::LZF => (fewest, packed) = (fewest + 1, true),
+            Filter::Shuffle | Filter::NBit => {}
+            _ => packed = true,
+        }
+    }
+    Some(fewest)
 }
 
 /// Where all chunks are.
@@ -376,6 +393,21 @@ fn lzf(data: &[u8], out: &mut Vec<u8>, most: usize) -> std::result::Result<(), F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_and_lzf_need_bytes_and_come_first() {
+        let lzf = [Filter::Shuffle, Filter::LZF];
+        assert_eq!(fewest_bytes(&[Filter::Shuffle, Filter::Deflate(4)]), Some(0));
+        assert_eq!(
+            (fewest_bytes(&[]), fewest_bytes(&lzf), fewest_bytes(&[Filter::Fletcher32])),
+            (Some(0), Some(1), Some(4))
+        );
+        assert_eq!(fewest_bytes(&[Filter::Deflate(4), Filter::Fletcher32]), Some(4));
+        assert_eq!(fewest_bytes(&[Filter::LZF, Filter::Fletcher32]), Some(5));
+        for hidden in [[Filter::Fletcher32, Filter::Deflate(4)], [Filter::LZF, Filter::Deflate(4)]] {
+            assert_eq!(fewest_bytes(&hidden), None);
+        }
+    }
 
     #[test]
     fn planes_become_elements_again() {

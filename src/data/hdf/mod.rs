@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use chunks::{Chunks, Number};
 use hdf5::filters::Filter;
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
-use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
+use hdf5::{Attribute, Container, Dataset, File, Group, H5Type, Location, LocationType};
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -148,9 +148,15 @@ impl Place {
             return Err(self.wrong(&dataset.name(), what, DAMAGED));
         }
         let filters = storage.get_filters().map_err(damaged)?;
-        // The library tries to unpack nothing, into ever the same room, for ever.
-        if filters.contains(&Filter::LZF) && chunks::any_empty(dataset) {
-            return Err(self.wrong(&dataset.name(), "has a packed chunk without bytes", DAMAGED));
+        let what = match chunks::fewest_bytes(&filters) {
+            None => "is packed in an order that nobody writes",
+            Some(fewest) if fewest > 0 && chunks::any_below(dataset, fewest) => {
+                "has a packed chunk of hardly any bytes"
+            }
+            Some(_) => "",
+        };
+        if !what.is_empty() {
+            return Err(self.wrong(&dataset.name(), what, DAMAGED));
         }
         for filter in filters {
             // Without parameters, which a damaged file may lack, the library's n-bit packing reads anywhere.
@@ -358,14 +364,14 @@ pub(crate) fn dtype_name(dataset: &Container) -> String {
 
 /// A text attribute, if it is there and is one text.
 pub(crate) fn text_attr(node: &Location, name: &str) -> Option<String> {
-    let attribute = node.attr(name).ok()?;
+    let attribute = attribute(node, name).ok()?;
     let mut texts = read_texts(&attribute).ok()?;
     (texts.len() == 1).then(|| texts.remove(0))
 }
 
 /// A list of texts, if it is there.
 pub(crate) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
-    let attribute = node.attr(name).ok()?;
+    let attribute = attribute(node, name).ok()?;
     if attribute.size() == 0 {
         return Some(Vec::new()); // an empty list is stored as an empty array of numbers
     }
@@ -374,7 +380,7 @@ pub(crate) fn texts_attr(node: &Location, name: &str) -> Option<Vec<String>> {
 
 /// A true/false attribute; false where it is absent.
 pub(crate) fn bool_attr(node: &Location, name: &str) -> bool {
-    let Ok(attribute) = node.attr(name) else { return false };
+    let Ok(attribute) = attribute(node, name) else { return false };
     attribute.read_scalar::<i8>().is_ok_and(|v| v != 0)
 }
 
@@ -422,6 +428,19 @@ fn read_texts(node: &Container) -> hdf5::Result<Vec<String>> {
         TypeDescriptor::FixedUnicode(len) => fixed!(FixedUnicode, len),
         other => return Err(format!("expected text, found {other}").into()),
     })
+}
+
+/// An attribute. Of a space of an unknown kind, which a damaged file may give it, the library reads an
+/// element but says that there is none, so that nobody would have room for it.
+///
+/// # Errors
+/// Those of the library.
+pub(crate) fn attribute(node: &Location, name: &str) -> hdf5::Result<Attribute> {
+    let found = node.attr(name)?;
+    match found.space()?.size() == 0 && found.storage_size() > 0 {
+        true => Err("a dataspace of an unknown kind".into()),
+        false => Ok(found),
+    }
 }
 
 fn filter_name(id: i32) -> String {
