@@ -157,6 +157,17 @@ fn what_cannot_be_is_said_before_any_work() {
     let mut unlabelled = protocol(&out, 1);
     unlabelled.data.label_key = "kind".into();
     assert!(said(&unlabelled).contains("kind"));
+    let mut strange = protocol(&out, 1);
+    let types: Vec<String> = h5ad::read(file())
+        .unwrap()
+        .obs
+        .get("cell_type")
+        .map(|c| (0..c.len()).filter_map(|i| c.text(i)).collect())
+        .unwrap();
+    let last = types.iter().max().unwrap();
+    strange.data.query_filter = vec![format!("cell_type={last}").parse().unwrap()];
+    assert!(said(&strange).contains("no cell has a label that the reference has too"));
+    assert!(!out.exists());
     // A folder with something else in it.
     std::fs::create_dir_all(&out).unwrap();
     std::fs::write(out.join("notes.txt"), "mine").unwrap();

@@ -18,7 +18,7 @@ use crate::data::batches::{Split, stratified_split};
 use crate::data::label_map::LabelMap;
 use crate::data::{Table, select};
 use crate::device::Device;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::ebm::{Cells, EbmConfig, Trainer};
 use crate::models::run::{Observer, interrupt};
 use serde::{Deserialize, Serialize};
@@ -90,13 +90,21 @@ impl Study {
     /// Reads reference and query; `options.model` plays no part.
     ///
     /// # Errors
-    /// Those of [`super::train`] on the same options; `Error::Data` if the query lacks the label column.
+    /// Those of [`super::train`] on the same options; `Error::Data` if the query lacks the label column or
+    /// has no label of the reference's.
     pub fn read(options: &TrainOptions, observer: &mut dyn Observer) -> Result<Study> {
         let Inputs { reference, query, .. } = Inputs::read(options, observer)?;
         let truth = match &options.query {
             Some(_) => truth(options, observer)?,
             None => Vec::new(),
         };
+        if query.is_some() && !truth.iter().flatten().any(|label| reference.classes.contains(label)) {
+            return Err(Error::data(
+                format!("column \"{}\" of the query", options.label_key),
+                "no cell has a label that the reference has too",
+                "name its cells with --query-where, or bring its labels to the reference's with --label-map",
+            ));
+        }
         Ok(Study { options: options.clone(), reference, query, truth })
     }
 
