@@ -346,11 +346,11 @@ fn chunks_of_other_axes_than_the_array_are_damage() {
 }
 
 #[test]
-fn packed_chunks_of_hardly_any_bytes_are_damage() {
+fn packed_chunks_of_hardly_any_bytes_or_far_too_many_are_damage() {
     let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
-    for (sums, left) in [(false, 0), (true, 3)] {
+    for (sums, bytes_left) in [(false, 0u32), (true, 3), (false, 1 << 29)] {
         h5ad::write(&path, &everything()).unwrap();
         let layers = hdf5::File::open_rw(&path).unwrap().group("layers").unwrap();
         layers.unlink("dense").unwrap();
@@ -363,10 +363,13 @@ fn packed_chunks_of_hardly_any_bytes_are_damage() {
         let mut bytes = std::fs::read(&path).unwrap();
         let key = [&(packed.size as u32).to_le_bytes()[..], &[0; 4 + 3 * 8], &packed.addr.to_le_bytes()].concat();
         let at = bytes.windows(key.len()).position(|w| w == key).expect("the chunk's key");
-        bytes[at..at + 4].copy_from_slice(&[left, 0, 0, 0]);
+        bytes[at..at + 4].copy_from_slice(&bytes_left.to_le_bytes());
         std::fs::write(&path, bytes).unwrap();
         let said = said(&path, Some("dense"));
-        assert!(said.contains("/layers/dense: has a packed chunk of hardly any bytes"), "{said}");
+        assert!(
+            said.contains("/layers/dense: has a packed chunk of hardly any bytes, or of more than the file"),
+            "{said}"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use hdf5::filters::Filter;
 use hdf5::{Dataset, Datatype, H5Type};
 use rayon::prelude::*;
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
 
 /// Arrays below this many elements are left to the library (a fuzzer's are all small).
@@ -286,9 +286,9 @@ fn kind(dataset: &Dataset) -> Option<(Kind, usize)> {
     None
 }
 
-/// Whether a stored chunk has fewer bytes.
-pub(super) fn any_below(dataset: &Dataset, bytes: usize) -> bool {
-    places(dataset).is_some_and(|all| all.iter().any(|at| at.bytes < bytes))
+/// Whether the stored chunks have so many bytes, as far as they can be found.
+pub(super) fn all_within(dataset: &Dataset, bytes: RangeInclusive<u64>) -> bool {
+    places(dataset).is_none_or(|all| all.iter().all(|at| bytes.contains(&(at.bytes as u64))))
 }
 
 /// The fewest bytes that a chunk can have for these filters, of which the last is undone first: the

@@ -17,14 +17,18 @@ use chunks::{Chunks, Number};
 use hdf5::filters::Filter;
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Attribute, Container, Dataset, File, Group, H5Type, Location, LocationType};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// No filter makes more than about a thousand bytes of one (deflate: 1032).
 pub(crate) const MOST_BYTES_OF_ONE: u64 = 1100;
 /// Declared sizes up to this are taken as they are.
 const SMALL: u64 = 1 << 20;
+/// No chunk of a small file is larger.
+const LARGE: u64 = 64 << 20;
 
 /// Version of the HDF5 library, as in `1.14.6`.
 pub fn version() -> String {
@@ -36,6 +40,8 @@ pub fn version() -> String {
 #[derive(Clone)]
 pub(crate) struct Place {
     path: PathBuf,
+    /// Datasets whose chunks were looked at.
+    checked: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What to do about a file that contradicts itself.
@@ -54,7 +60,7 @@ pub(crate) enum Elements {
 
 impl Place {
     pub(crate) fn new(path: &Path) -> Place {
-        Place { path: path.to_owned() }
+        Place { path: path.to_owned(), checked: Arc::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -141,17 +147,25 @@ impl Place {
     /// axes than its own, with which the library goes astray.
     pub(crate) fn check_storage(&self, dataset: &Dataset) -> Result<()> {
         let damaged = |e| self.unreadable(&dataset.name(), e);
+        if self.checked.lock().is_ok_and(|checked| checked.contains(&dataset.name())) {
+            return Ok(());
+        }
+        let length = std::fs::metadata(&self.path).map_or(u64::MAX, |m| m.len());
         let storage = dataset.dcpl().map_err(damaged)?;
         let chunk = storage.get_chunk().map_err(damaged)?;
-        if let Some(chunk) = chunk.filter(|chunk| chunk.len() != dataset.ndim()) {
+        let each = dataset.dtype().map_or(1, |d| d.size()) as u64;
+        let of_chunk = |shape: &[usize]| shape.iter().try_fold(each, |bytes, &n| bytes.checked_mul(n as u64));
+        let most = length.saturating_mul(MOST_BYTES_OF_ONE).max(LARGE);
+        if let Some(chunk) = chunk.filter(|c| c.len() != dataset.ndim() || of_chunk(c).is_none_or(|n| n > most)) {
             let what = format!("stored in chunks of shape {chunk:?}, the array's shape is {:?}", dataset.shape());
             return Err(self.wrong(&dataset.name(), what, DAMAGED));
         }
         let filters = storage.get_filters().map_err(damaged)?;
         let what = match chunks::fewest_bytes(&filters) {
             None => "is packed in an order that nobody writes",
-            Some(fewest) if fewest > 0 && chunks::any_below(dataset, fewest) => {
-                "has a packed chunk of hardly any bytes"
+            // The library makes room for whatever the index says.
+            Some(fewest) if !filters.is_empty() && !chunks::all_within(dataset, fewest as u64..=length) => {
+                "has a packed chunk of hardly any bytes, or of more than the file"
             }
             Some(_) => "",
         };
@@ -167,6 +181,10 @@ impl Place {
                     "write the file again with compression=\"gzip\" or \"lzf\"",
                 ));
             }
+        }
+        // A lock that somebody left in a panic only means to look again.
+        if let Ok(mut checked) = self.checked.lock() {
+            checked.insert(dataset.name());
         }
         Ok(())
     }
