@@ -8,7 +8,7 @@ use cytograd::experiments::table::Table;
 use cytograd::experiments::variants::Variant;
 use cytograd::experiments::{Protocol, annotation, one_class, sweep};
 use cytograd::models::annotator::profile::Settings;
-use cytograd::models::annotator::{Method, Profile, TrainOptions};
+use cytograd::models::annotator::{Change, Method, Profile, TrainOptions};
 use cytograd::models::baselines::Baseline;
 use cytograd::models::ebm::{Clip, Model};
 use cytograd::models::run::{Observer, Silent};
@@ -47,7 +47,15 @@ fn protocol(out: &Path, threads: usize) -> Protocol {
     data.filter = vec!["batch=batch0".parse().unwrap()];
     data.query = Some(file().to_owned());
     data.settings = Some(tiny());
-    Protocol { data, out: out.to_owned(), overwrite: false, seeds: 2, threads, device: Device::cpu(1) }
+    Protocol {
+        data,
+        changes: Vec::new(),
+        out: out.to_owned(),
+        overwrite: false,
+        seeds: 2,
+        threads,
+        device: Device::cpu(1),
+    }
 }
 
 fn some() -> Vec<Variant> {
@@ -182,4 +190,45 @@ fn what_cannot_be_is_said_before_any_work() {
     assert!(matches!(error, Error::Usage { .. }) && error.to_string().contains("--overwrite"), "{error}");
     assert_eq!(std::fs::read_to_string(other.join("results.jsonl")).unwrap(), before);
     one_class::run(&Protocol { overwrite: true, ..protocol(&other, 1) }, &lda, &mut Silent).unwrap();
+}
+
+fn changes(texts: &[&str]) -> Vec<Change> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn runs_that_diverge_before_an_epoch_count_as_diverged_and_have_no_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut protocol = protocol(&folder.path().join("out"), 2);
+    protocol.changes = changes(&["ebm.divergence.limit=1e-9"]);
+    let variants = [Variant::of(Model::Clams.into()), Variant::of(Baseline::Lda.into())];
+    let table = annotation::run(&protocol, &variants, &mut Silent).unwrap();
+    assert_eq!((figure(&table, "clams", "runs"), figure(&table, "clams", "div %")), (2.0, 100.0));
+    assert!(table.rows[0].1[2..].iter().all(Option::is_none), "{}", table.markdown());
+    assert!(figure(&table, "lda", "acc %") > 90.0);
+    // Settings are part of what is asked.
+    protocol.changes = changes(&["ebm.divergence.limit=1e-8"]);
+    let error = annotation::run(&protocol, &variants, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("something else than this experiment"), "{error}");
+    protocol.out = folder.path().join("new");
+    protocol.changes = changes(&["ebm.speed=2"]);
+    let error = annotation::run(&protocol, &variants, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("there is no setting \"speed\"; use one of net, optim"), "{error}");
+    assert!(!protocol.out.exists());
+}
+
+#[test]
+fn figures_that_are_not_defined_are_dashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut protocol = protocol(&folder.path().join("out"), 1);
+    // Nothing unknown is in the query.
+    protocol.data.query_filter = vec!["batch=batch1".parse().unwrap(), "cell_type!=type3".parse().unwrap()];
+    let every: Vec<Variant> = Method::all().map(Variant::of).collect();
+    let table = annotation::run(&protocol, &every, &mut Silent).unwrap();
+    assert!(table.rows.iter().all(|(_, cells)| cells[4..].iter().all(Option::is_none)), "{}", table.markdown());
+    assert!(figure(&table, "lda", "acc %") > 90.0);
+    // The one that is not there yet keeps its place.
+    let (name, cells) = table.rows.last().unwrap();
+    assert_eq!((name.as_str(), cells.iter().flatten().count()), ("scanvi", 0));
+    assert_eq!(figure(&table, "clams", "runs"), 2.0);
 }

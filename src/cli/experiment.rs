@@ -6,7 +6,7 @@ use crate::data::select::Condition;
 use crate::error::{Error, Result};
 use crate::experiments::variants::Variant;
 use crate::experiments::{Protocol, annotation, one_class, sweep, table::Table};
-use crate::models::annotator::{Method, Profile, TrainOptions};
+use crate::models::annotator::{Change, Method, Profile, TrainOptions};
 use crate::models::ebm::Model;
 use std::path::PathBuf;
 
@@ -96,9 +96,14 @@ struct Data {
     /// Passes over the training cells [default: by the profile]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Network and schedule: paper (large), small, or auto by the number of cells; sweep takes paper
+    /// Network and schedule: paper (large), small, or auto by the number of cells; sweep takes the paper's,
+    /// with small a quarter of its widths
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Profile::from_name)]
     profile: Profile,
+    /// Another setting of the networks, by its place under configuration.settings in a run's manifest, as in
+    /// ebm.sgld.alpha=10; repeat for more
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    changes: Vec<Change>,
     /// Trainings of each network, with seeds from --seed on
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
@@ -124,10 +129,12 @@ impl Data {
             epochs: self.epochs.map(|n| n as usize),
             seed: session.common.seed,
             profile: self.profile,
+            math: session.common.math.name().into(),
             ..TrainOptions::new(Model::Resnet, &self.reference, &self.label_key, &self.out)
         };
         Ok(Protocol {
             data,
+            changes: self.changes.clone(),
             out: self.out.clone(),
             overwrite: self.overwrite,
             seeds: u64::from(self.seeds),

@@ -5,8 +5,8 @@ use super::ledger::{Ledger, Outcome};
 use super::table::{Cell, Column, Table};
 use super::variants::Variant;
 use crate::error::{Error, Result};
-use crate::models::annotator::FeatureConfig;
 use crate::models::annotator::study::{Figures, Study, View};
+use crate::models::annotator::{Change, FeatureConfig, Method};
 use crate::models::run::Observer;
 use serde_json::json;
 
@@ -22,8 +22,10 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
             "give its file with --query, or its cells with --query-where",
         ));
     }
-    let study = Study::read(&protocol.data, observer)?;
+    let study = Study::read(&protocol.data, &protocol.changes, observer)?;
     let settings = json!({ "experiment": "annotation", "data": data(protocol, &study) });
+    // A setting that cannot be is found before anything is written.
+    variants.iter().try_for_each(|variant| study.settings(variant.method).map(drop))?;
     let mut ledger = Ledger::open(protocol, &settings)?;
     let views = Views::of(&study, variants, |config| config, observer)?;
     let runs: Vec<(&Variant, u64)> = variants
@@ -34,7 +36,7 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
     observer.begin(runs.len() as u64, "annotation");
     let outcomes = ledger.run(&names, runs.len(), protocol, observer, &|at, device| {
         let (variant, seed) = runs[at];
-        let learning = variant.learning(&study, seed);
+        let learning = variant.learning(&study, seed)?;
         study.annotate(views.get(&learning.settings.features)?, &learning, device)
     });
     observer.end();
@@ -42,6 +44,12 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
     let of = |variant: &Variant| -> Vec<&Outcome<Figures>> {
         runs.iter().zip(&outcomes).filter(|((v, _), _)| v.name == variant.name).map(|(_, outcome)| outcome).collect()
     };
+    let mut rows: Vec<_> = variants.iter().map(|variant| (variant.name.clone(), row(&of(variant)))).collect();
+    let mut notes = notes(&names, &outcomes);
+    if Method::all().all(|method| variants.iter().any(|variant| variant.method == method)) {
+        rows.push(("scanvi".into(), row(&[])));
+        notes.push("scanvi: not in this version.".into());
+    }
     let columns = [("runs", 0), ("div %", 0), ("acc %", 2), ("ECE %", 2), ("p(x)", 3), ("max p", 3), ("own score", 3)];
     let table = Table {
         title: format!(
@@ -52,8 +60,8 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
         ),
         head: "method",
         columns: columns.map(|(name, digits)| Column { name, digits }).to_vec(),
-        rows: variants.iter().map(|variant| (variant.name.clone(), row(&of(variant)))).collect(),
-        notes: notes(&names, &outcomes),
+        rows,
+        notes,
     };
     table.write(&protocol.out)?;
     Ok(table)
@@ -62,15 +70,20 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
 /// What tells an experiment's data and settings apart from others'.
 pub(super) fn data(protocol: &Protocol, study: &Study) -> serde_json::Value {
     let data = &protocol.data;
-    json!({
+    let device = protocol.device.name();
+    let mut all = json!({
         "cells": study.checksum(),
         "types": study.classes(),
         "batch_key": data.batch_key,
         "profile": data.profile.name(),
         "epochs": data.epochs,
-        "device": protocol.device.name(),
+        "device": if data.math == "strict" { device.to_owned() } else { format!("{device}, {}", data.math) },
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    if !protocol.changes.is_empty() {
+        all["changes"] = json!(protocol.changes.iter().map(Change::to_string).collect::<Vec<_>>());
+    }
+    all
 }
 
 /// The cells in all features that some variants need, each made once.
@@ -86,7 +99,7 @@ impl Views {
         let mut views: Vec<(FeatureConfig, View)> = Vec::new();
         observer.begin(variants.len() as u64, "preparing features");
         for (i, variant) in variants.iter().enumerate() {
-            let asked = study.settings(variant.method).features;
+            let asked = study.settings(variant.method)?.features;
             if views.iter().all(|(config, _)| *config != asked) {
                 views.push((asked.clone(), study.view(&change(asked))?));
             }
@@ -107,10 +120,10 @@ fn row(outcomes: &[&Outcome<Figures>]) -> Vec<Option<Cell>> {
     let all: Vec<&Figures> = outcomes.iter().filter_map(|o| o.figures()).collect();
     let over = |of: &dyn Fn(&Figures) -> Option<f64>| Cell::over(all.iter().filter_map(|f| of(f)));
     vec![
-        single(all.len() as f64),
+        single(all.len() as f64).filter(|cell| cell.mean > 0.0),
         diverged(all.iter().map(|f| f.diverged.is_some())),
-        over(&|f| Some(100.0 * f.accuracy)),
-        over(&|f| Some(100.0 * f.ece)),
+        over(&|f| Some(100.0 * f.accuracy?)),
+        over(&|f| Some(100.0 * f.ece?)),
         over(&|f| f.log_px),
         over(&|f| f.max_p),
         over(&|f| f.own),

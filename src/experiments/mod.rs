@@ -24,7 +24,7 @@ pub mod tpe;
 pub mod variants;
 
 use crate::device::Device;
-use crate::models::annotator::TrainOptions;
+use crate::models::annotator::{Change, TrainOptions};
 use std::path::PathBuf;
 
 /// What all protocols are told.
@@ -32,6 +32,8 @@ use std::path::PathBuf;
 pub struct Protocol {
     /// Data, profile and first seed; its model and run folder play no part.
     pub data: TrainOptions,
+    /// Of the networks' settings.
+    pub changes: Vec<Change>,
     /// Folder for the results.
     pub out: PathBuf,
     /// Replace another experiment's results there.

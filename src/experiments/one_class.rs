@@ -22,7 +22,8 @@ use serde_json::json;
 pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observer) -> Result<Table> {
     let mut protocol = protocol.clone();
     (protocol.data.query, protocol.data.query_filter) = (None, Vec::new());
-    let study = Study::read(&protocol.data, observer)?;
+    let study = Study::read(&protocol.data, &protocol.changes, observer)?;
+    variants.iter().try_for_each(|variant| study.settings(variant.method).map(drop))?;
     let mut ledger = Ledger::open(&protocol, &json!({ "experiment": "one-class", "data": data(&protocol, &study) }))?;
     let unsupervised = |config| FeatureConfig { class_scores: false, ..config };
     let views = Views::of(&study, variants, unsupervised, observer)?;
@@ -40,7 +41,7 @@ pub fn run(protocol: &Protocol, variants: &[Variant], observer: &mut dyn Observe
     observer.begin(runs.len() as u64, "one-class");
     let outcomes = ledger.run(&names, runs.len(), &protocol, observer, &|at, device| {
         let (variant, class, seed) = runs[at];
-        let learning = variant.learning(&study, seed);
+        let learning = variant.learning(&study, seed)?;
         study.one_class(views.get(&learning.settings.features)?, class, &learning, device)
     });
     observer.end();

@@ -23,6 +23,9 @@ const AT_RANDOM: usize = 10;
 /// Trials that are proposed together: their number must not depend on threads.
 const TOGETHER: usize = 4;
 
+/// Layers of the small space are narrower by this.
+const QUARTER: usize = 4;
+
 const WIDTHS: [[usize; 2]; 4] = [[256, 64], [512, 128], [800, 200], [1024, 256]];
 const BLOCKS: [[usize; 2]; 4] = [[1, 1], [1, 2], [2, 2], [2, 4]];
 const BATCHES: [usize; 4] = [32, 64, 128, 256];
@@ -45,12 +48,12 @@ const SPACE: [Dimension; 9] = [
 pub const CLIPS: [(&str, Clip); 4] =
     [("none", Clip::None), ("elu", Clip::Elu), ("relu", Clip::Relu), ("leaky-relu", Clip::LeakyRelu)];
 
-/// A point of the space as a configuration.
-fn configured(base: &EbmConfig, clip: Clip, point: &[f64]) -> EbmConfig {
+/// A point of the space as a configuration, with a `part`th of its widths.
+fn configured(base: &EbmConfig, clip: Clip, part: usize, point: &[f64]) -> EbmConfig {
     let mut c = base.clone();
     let choice = |d: usize| point[d] as usize;
     let log_uniform = |d: usize, low: f64, high: f64| exp(ln(low) + point[d] * (ln(high) - ln(low)));
-    c.net.widths = WIDTHS[choice(0)].to_vec();
+    c.net.widths = WIDTHS[choice(0)].map(|width| width / part).to_vec();
     c.net.blocks = BLOCKS[choice(1)].to_vec();
     c.optim.batch = BATCHES[choice(2)];
     c.sgld.buffer = BUFFERS[choice(3)];
@@ -63,19 +66,22 @@ fn configured(base: &EbmConfig, clip: Clip, point: &[f64]) -> EbmConfig {
     c
 }
 
-/// `trials` runs for each of `clips`, by name.
+/// `trials` runs for each of `clips`, by name. Features and schedule are the paper's whatever the profile;
+/// [`Profile::Small`] has a quarter of the paper's widths.
 ///
 /// # Errors
 /// As [`super::annotation::run`].
 pub fn run(protocol: &Protocol, clips: &[(&str, Clip)], trials: usize, observer: &mut dyn Observer) -> Result<Table> {
     let mut protocol = protocol.clone();
+    let part = if protocol.data.profile == Profile::Small { QUARTER } else { 1 };
     protocol.data.profile = Profile::Paper;
-    let study = Study::read(&protocol.data, observer)?;
-    let mut ledger = Ledger::open(
-        &protocol,
-        &json!({ "experiment": "sweep", "seed": protocol.data.seed, "data": data(&protocol, &study) }),
-    )?;
-    let settings = study.settings(Method::Network(Model::Jem));
+    let study = Study::read(&protocol.data, &protocol.changes, observer)?;
+    let settings = study.settings(Method::Network(Model::Jem))?;
+    let mut asked = json!({ "experiment": "sweep", "seed": protocol.data.seed, "data": data(&protocol, &study) });
+    if part > 1 {
+        asked["widths"] = json!(WIDTHS.map(|widths| widths.map(|width| width / part)));
+    }
+    let mut ledger = Ledger::open(&protocol, &asked)?;
     let view = study.view(&settings.features)?;
     let all = clips.len() * trials;
     let mut rows = Vec::new();
@@ -94,15 +100,19 @@ pub fn run(protocol: &Protocol, clips: &[(&str, Clip)], trials: usize, observer:
             let names: Vec<String> = batch.map(|trial| format!("{name}, trial {trial}")).collect();
             let outcomes = ledger.run(&names, all, &protocol, observer, &|at, device| {
                 let seed = protocol.data.seed + (first + at) as u64;
-                study.fit(&view, &configured(&settings.ebm, *clip, &points[at]), seed, device)
+                study.fit(&view, &configured(&settings.ebm, *clip, part, &points[at]), seed, device)
             })?;
-            history
-                .extend(points.into_iter().zip(&outcomes).map(|(x, o)| (x, o.figures().map_or(0.0, |f| f.accuracy))));
+            history.extend(
+                points
+                    .into_iter()
+                    .zip(&outcomes)
+                    .map(|(x, o)| (x, o.figures().and_then(|f| f.accuracy).unwrap_or(0.0))),
+            );
             failed.extend(notes(&names, &outcomes));
             fits.extend(outcomes);
         }
         let all: Vec<&Fit> = fits.iter().filter_map(Outcome::figures).collect();
-        let accuracies = || all.iter().map(|fit| 100.0 * fit.accuracy);
+        let accuracies = || all.iter().filter_map(|fit| fit.accuracy).map(|v| 100.0 * v);
         rows.push((
             (*name).to_owned(),
             vec![

@@ -19,7 +19,7 @@ pub struct Column {
 pub struct Cell {
     /// Mean.
     pub mean: f64,
-    /// Of the sample (divided by n - 1); absent for a single run.
+    /// Of the runs themselves (divided by n); absent for a single one.
     pub sd: Option<f64>,
     /// Number of runs.
     pub n: usize,
@@ -35,7 +35,7 @@ impl Cell {
         }
         let mean = values.iter().sum::<f64>() / n as f64;
         let square = |v: &f64| (v - mean) * (v - mean);
-        let sd = (n > 1).then(|| (values.iter().map(square).sum::<f64>() / (n - 1) as f64).sqrt());
+        let sd = (n > 1).then(|| (values.iter().map(square).sum::<f64>() / n as f64).sqrt());
         Some(Cell { mean, sd, n })
     }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn cells_are_means_and_standard_deviations_of_what_there_is() {
-        assert_eq!(Cell::over([1.0, 3.0, f64::NAN]), Some(Cell { mean: 2.0, sd: Some(2f64.sqrt()), n: 2 }));
+        assert_eq!(Cell::over([1.0, 3.0, f64::NAN]), Some(Cell { mean: 2.0, sd: Some(1.0), n: 2 }));
         assert_eq!(Cell::over([5.0]), Some(Cell { mean: 5.0, sd: None, n: 1 }));
         assert_eq!(Cell::over([f64::NAN]), None);
     }
@@ -133,14 +133,14 @@ mod tests {
             ],
             notes: vec!["A note.".into()],
         };
-        let expected = "Two models.\n\n| model | acc % | p(x) |\n| --- | --- | --- |\n| clams | 92.50 ± 0.71 | 0.90 |\n\
+        let expected = "Two models.\n\n| model | acc % | p(x) |\n| --- | --- | --- |\n| clams | 92.50 ± 0.50 | 0.90 |\n\
                         | resnet | 91.53 | - |\n\nA note.\n";
         assert_eq!(table.markdown(), expected);
         let folder = tempfile::tempdir().unwrap();
         table.write(folder.path()).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read("table.md"), expected);
-        let sd = 0.5f64.sqrt();
+        let sd = 0.5;
         assert_eq!(
             read("table.csv"),
             format!("model,figure,mean,sd,n\nclams,acc %,92.5,{sd},2\nclams,p(x),0.9,,1\nresnet,acc %,91.53,,1\n")

@@ -1,5 +1,6 @@
 //! What is compared: models, and the interventions of CLAMS one by one.
 
+use crate::error::Result;
 use crate::models::annotator::Method;
 use crate::models::annotator::study::{Learning, Study};
 use crate::models::ebm::{Clip, Model};
@@ -49,13 +50,16 @@ impl Variant {
     }
 
     /// What is learnt from a study's cells.
-    pub fn learning(&self, study: &Study, seed: u64) -> Learning {
-        let mut settings = study.settings(self.method);
+    ///
+    /// # Errors
+    /// As [`Study::settings`].
+    pub fn learning(&self, study: &Study, seed: u64) -> Result<Learning> {
+        let mut settings = study.settings(self.method)?;
         if let Some((clip, p_on, threshold)) = self.loss {
             let loss = &mut settings.ebm.loss;
             (loss.clip, loss.p_on, loss.threshold) = (clip, p_on, threshold);
         }
-        Learning { method: self.method, settings, seed }
+        Ok(Learning { method: self.method, settings, seed })
     }
 }
 

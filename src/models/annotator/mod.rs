@@ -3,7 +3,7 @@
 //! May use: `data`, `analysis`, `models::ebm`, `models::baselines`, `models::run`, `device`. In the order in which a run
 //! meets them: [`cells`] (what may be seen of a file), [`input`] (values made comparable, genes
 //! matched), [`features`] (counts to network inputs, `scores` beside them), [`model`] (what is kept of
-//! that), [`method`] and [`profile`] (what is trained, with which settings), `inputs` (what a training
+//! that), [`method`], [`profile`] and `change` (what is trained, with which settings), `inputs` (what a training
 //! run reads), [`mod@train`], `trained` (networks and baselines behind one face), [`score`] and
 //! `familiarity` (how much a cell looks like the reference), `record` (what the run's folder holds),
 //! [`mod@annotate`], `verdicts` (what it says of every cell); [`mod@rehearse`] (which unseen types it
@@ -13,6 +13,7 @@
 
 pub mod annotate;
 pub mod cells;
+mod change;
 mod familiarity;
 pub mod features;
 pub mod fidelity;
@@ -33,6 +34,7 @@ mod trained;
 mod verdicts;
 
 pub use annotate::{AnnotateOptions, AnnotateSummary, annotate};
+pub use change::Change;
 pub use features::{FeatureConfig, FeatureScale, Features, GeneScale};
 pub use generate::{GenerateOptions, GenerateSummary, generate};
 pub use method::Method;

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::models::baselines::{self, Classifier};
 use crate::models::ebm::base::Base;
-use crate::models::ebm::{Cells, Network, Trainer, evaluate};
+use crate::models::ebm::{Cells, EbmConfig, Network, Select, Trainer, evaluate};
 use crate::models::run::{State, interrupt};
 use serde_json::{Value, json};
 
@@ -42,8 +42,14 @@ pub(super) struct Learnt {
     pub trained: Trained,
     pub familiarity: Familiarity,
     pub held_out: HeldOut,
-    /// Iteration at which the training diverged.
+}
+
+/// A training and what came of it.
+pub(super) struct Lesson {
+    /// Iteration at which it diverged.
     pub diverged: Option<u64>,
+    /// Of the best epoch before that; nothing if no epoch was complete.
+    pub learnt: Option<Learnt>,
 }
 
 /// Reference cells that a model has not learnt from, and what it says of them.
@@ -124,8 +130,7 @@ impl Learnt {
         let x = select(cells, &rows).x;
         let answers = trained.answers(&x, device)?;
         let basic = familiarity.basic(&x, &answers, &every_score())?;
-        let held_out = HeldOut::new(rows, &x, cells.features, answers, basic)?;
-        Ok(Learnt { trained, familiarity, held_out, diverged: None })
+        Ok(Learnt { trained, familiarity, held_out: HeldOut::new(rows, &x, cells.features, answers, basic)? })
     }
 
     /// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
@@ -145,14 +150,42 @@ impl Learnt {
         }
         let held_out = HeldOut::new((0..n).collect(), &cells.x, cells.features, answers, basic)?;
         let (trained, familiarity) = (Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?);
-        Ok(Learnt { trained, familiarity, held_out, diverged: None })
+        Ok(Learnt { trained, familiarity, held_out })
     }
+}
 
+/// A network from start to end, its best epoch in place; without any ([`Trainer::best`]) it is of no use.
+///
+/// # Errors
+/// `Error::Interrupted` if someone asks to stop meanwhile.
+pub(super) fn driven(
+    ebm: &EbmConfig,
+    choice: Select,
+    cells: &Cells,
+    split: &Split,
+    classes: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<Trainer> {
+    let (train, valid) = (select(cells, &split.train), select(cells, &split.valid));
+    let mut trainer = Trainer::new(ebm.clone(), choice, train, valid, classes, seed, device)?;
+    while !trainer.finished() {
+        interrupt::check("the model under way is lost")?;
+        trainer.steps(u64::MAX, &interrupt::requested)?;
+        if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
+            trainer.end_epoch()?;
+        }
+    }
+    trainer.restore_best()?;
+    Ok(trainer)
+}
+
+impl Lesson {
     /// Trains in memory, from start to end.
     ///
     /// # Errors
     /// `Error::Interrupted` if someone asks to stop meanwhile.
-    pub fn learn(
+    pub fn take(
         method: Method,
         settings: &Settings,
         cells: &Cells,
@@ -160,27 +193,21 @@ impl Learnt {
         classes: usize,
         seed: u64,
         device: &Device,
-    ) -> Result<Learnt> {
+    ) -> Result<Lesson> {
         let baseline = match method {
             Method::Baseline(baseline) => baseline,
             Method::Network(_) => {
-                let (train, valid) = (select(cells, &split.train), select(cells, &split.valid));
-                let (config, choice) = (settings.ebm.clone(), settings.select);
-                let mut trainer = Trainer::new(config, choice, train, valid, classes, seed, device)?;
-                while !trainer.finished() {
-                    interrupt::check("the model under way is lost")?;
-                    trainer.steps(u64::MAX, &interrupt::requested)?;
-                    if trainer.divergence().at.is_none() && trainer.epoch_is_full() {
-                        trainer.end_epoch()?;
-                    }
-                }
-                trainer.restore_best()?;
+                let trainer = driven(&settings.ebm, settings.select, cells, split, classes, seed, device)?;
                 let diverged = trainer.divergence().at;
-                let learnt = Learnt::network(trainer.into_network(), cells, split, device)?;
-                return Ok(Learnt { diverged, ..learnt });
+                let learnt = match trainer.best() {
+                    Some(_) => Some(Learnt::network(trainer.into_network(), cells, split, device)?),
+                    None => None,
+                };
+                return Ok(Lesson { diverged, learnt });
             }
         };
-        Learnt::baseline(baseline, cells, classes, settings.split_seed)
+        let learnt = Learnt::baseline(baseline, cells, classes, settings.split_seed)?;
+        Ok(Lesson { diverged: None, learnt: Some(learnt) })
     }
 }
 

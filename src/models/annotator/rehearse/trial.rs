@@ -5,7 +5,7 @@ use super::super::features;
 use super::super::inputs::Inputs;
 use super::super::options::TrainOptions;
 use super::super::score::Score;
-use super::super::trained::Learnt;
+use super::super::trained::Lesson;
 use super::plan::Plan;
 use crate::analysis::conformal::Conformal;
 use crate::analysis::metrics::ranking::auroc;
@@ -97,7 +97,9 @@ fn find(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64, device: &D
     };
     let cells = Cells { x: prepared.reference, y: reference.y.clone(), features: prepared.width };
     let classes = reference.classes.len();
-    let learnt = Learnt::learn(train.model, settings, &cells, &split, classes, plan.seed, device)?;
+    let lesson = Lesson::take(train.model, settings, &cells, &split, classes, plan.seed, device)?;
+    let diverged = || Error::data("training", "diverged in its first epoch", "train another model");
+    let learnt = lesson.learnt.ok_or_else(diverged)?;
     let (answers, scores) = learnt.judge(&x, prepared.width, &empty, device)?;
     let held_out = &learnt.held_out.scores;
 
