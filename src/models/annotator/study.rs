@@ -1,7 +1,7 @@
 //! Models learnt and judged in memory, many of them on the same features: what experiments are made of.
 //!
 //! The true types of the query are here, out of reach of everything that learns: [`Reference`] and
-//! [`Query`] are all that [`features`] and models get, and [`Study::judge`] alone looks at the others.
+//! [`Query`] are all that [`features`] and models get, and what judges alone looks at the others.
 
 use super::cells::{Query, Reference, query_rows_beside};
 use super::change::Change;
@@ -93,7 +93,7 @@ impl Study {
     /// Reads reference and query; `options.model` plays no part. `changes` are of the networks' settings.
     ///
     /// # Errors
-    /// Those of [`super::train`] on the same options; `Error::Data` if the query lacks the label column or
+    /// Those of [`fn@super::train`] on the same options; `Error::Data` if the query lacks the label column or
     /// has no label of the reference's.
     pub fn read(options: &TrainOptions, changes: &[Change], observer: &mut dyn Observer) -> Result<Study> {
         let Inputs { reference, query, .. } = Inputs::read(options, observer)?;
