@@ -1,8 +1,7 @@
 //! `cytograd experiment`: the papers' tables on any data set.
 
+use super::data::Data;
 use super::{Session, output};
-use crate::data::genes::MIN_OVERLAP;
-use crate::data::select::Condition;
 use crate::error::{Error, Result};
 use crate::experiments::variants::Variant;
 use crate::experiments::{Protocol, annotation, one_class, sweep, table::Table};
@@ -26,7 +25,7 @@ enum What {
     /// Labels, calibration and unknown types of a query, by several models over seeds
     Annotation {
         #[command(flatten)]
-        data: Data,
+        common: Common,
         /// What to compare, separated by commas [default: all models]
         #[arg(long, value_name = "MODELS", value_delimiter = ',', value_parser = super::train::methods())]
         models: Vec<Method>,
@@ -34,7 +33,7 @@ enum What {
     /// Every type in turn left out of training and looked for afterwards
     OneClass {
         #[command(flatten)]
-        data: Data,
+        common: Common,
         /// What to compare, separated by commas [default: all networks, and svm]
         #[arg(long, value_name = "MODELS", value_delimiter = ',', value_parser = super::train::methods())]
         models: Vec<Method>,
@@ -42,7 +41,7 @@ enum What {
     /// The eight combinations of clipping, chance and threshold, on a query or with types left out
     Ablation {
         #[command(flatten)]
-        data: Data,
+        common: Common,
         /// Leave out every type in turn, in place of annotating a query
         #[arg(long)]
         one_class: bool,
@@ -50,7 +49,7 @@ enum What {
     /// A search over network, schedule and sampler for each clipping function: accuracy and divergence
     Sweep {
         #[command(flatten)]
-        data: Data,
+        common: Common,
         /// Runs for each clipping function
         #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
         trials: u16,
@@ -60,39 +59,11 @@ enum What {
     },
 }
 
-/// The flags of `train` that say what the data are.
+/// What all protocols are told. The query's labels are what a table is judged by.
 #[derive(clap::Args)]
-struct Data {
-    /// File with labelled cells
-    #[arg(long, value_name = "FILE")]
-    reference: PathBuf,
-    /// Column of obs with the labels
-    #[arg(long, value_name = "COL")]
-    label_key: String,
-    /// CSV with new names for labels, from,to per line
-    #[arg(long, value_name = "FILE")]
-    label_map: Option<PathBuf>,
-    /// Column of obs with the batches to level
-    #[arg(long, value_name = "COL")]
-    batch_key: Option<String>,
-    /// File with the query, whose labels the table is judged by; may be the reference's own
-    #[arg(long, value_name = "FILE")]
-    query: Option<PathBuf>,
-    /// Reference cells have this value in this column; repeat for more
-    #[arg(long = "where", value_name = "COL=VALUE")]
-    filter: Vec<Condition>,
-    /// The same for the query [default: all cells; in the reference's own file those that --where leaves]
-    #[arg(long, value_name = "COL=VALUE")]
-    query_where: Vec<Condition>,
-    /// Leave cells with this label out of the reference; repeat for more
-    #[arg(long, value_name = "LABEL")]
-    hold_out: Vec<String>,
-    /// Layer with the expression values [default: X]
-    #[arg(long, value_name = "NAME")]
-    layer: Option<String>,
-    /// Share of the reference's genes that the query must have
-    #[arg(long, value_name = "SHARE", default_value_t = MIN_OVERLAP, value_parser = super::annotate::share)]
-    min_gene_overlap: f64,
+struct Common {
+    #[command(flatten)]
+    data: Data,
     /// Passes over the training cells [default: by the profile]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
@@ -115,22 +86,14 @@ struct Data {
     overwrite: bool,
 }
 
-impl Data {
+impl Common {
     fn protocol(&self, session: &Session) -> Result<Protocol> {
         let data = TrainOptions {
-            batch_key: self.batch_key.clone(),
-            query: self.query.clone(),
-            filter: self.filter.clone(),
-            query_filter: self.query_where.clone(),
-            hold_out: self.hold_out.clone(),
-            layer: self.layer.clone(),
-            label_map: self.label_map.clone(),
-            min_gene_overlap: self.min_gene_overlap,
             epochs: self.epochs.map(|n| n as usize),
             seed: session.common.seed,
             profile: self.profile,
             math: session.common.math.name().into(),
-            ..TrainOptions::new(Model::Resnet, &self.reference, &self.label_key, &self.out)
+            ..self.data.options(Model::Resnet, &self.out)
         };
         Ok(Protocol {
             data,
@@ -146,23 +109,23 @@ impl Data {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let table = match &args.what {
-        What::Annotation { data, models } => {
-            let protocol = data.protocol(session)?;
+        What::Annotation { common, models } => {
+            let protocol = common.protocol(session)?;
             annotation::run(&protocol, &variants(models, Method::all()), &mut session.progress)?
         }
-        What::OneClass { data, models } => {
-            let protocol = data.protocol(session)?;
+        What::OneClass { common, models } => {
+            let protocol = common.protocol(session)?;
             let default = Method::all().filter(|m| matches!(m, Method::Network(_)) || m.name() == "svm");
             one_class::run(&protocol, &variants(models, default), &mut session.progress)?
         }
-        What::Ablation { data, one_class: false } => {
-            annotation::run(&data.protocol(session)?, &Variant::ablation(), &mut session.progress)?
+        What::Ablation { common, one_class: false } => {
+            annotation::run(&common.protocol(session)?, &Variant::ablation(), &mut session.progress)?
         }
-        What::Ablation { data, one_class: true } => {
-            one_class::run(&data.protocol(session)?, &Variant::ablation(), &mut session.progress)?
+        What::Ablation { common, one_class: true } => {
+            one_class::run(&common.protocol(session)?, &Variant::ablation(), &mut session.progress)?
         }
-        What::Sweep { data, trials, clips } => {
-            let protocol = data.protocol(session)?;
+        What::Sweep { common, trials, clips } => {
+            let protocol = common.protocol(session)?;
             let chosen: Vec<_> = match clips.is_empty() {
                 true => sweep::CLIPS.to_vec(),
                 false => clips.iter().map(|name| clip(name)).collect::<Result<_>>()?,

@@ -12,6 +12,7 @@ mod annotate;
 mod bench;
 mod common;
 mod completions;
+mod data;
 mod demo;
 mod devices;
 mod embed;

@@ -6,14 +6,12 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::models::annotator::Settings;
 use crate::models::ebm::Network;
-use crate::models::ebm::base::Base;
 use crate::models::ebm::evaluate;
 use crate::models::run::{Observer, RunFolder, State};
 
 /// The query's features, `[n, width]`, and the sampler's cells, `[slots, width]`, in the model file.
 const QUERY: &str = "query.features";
 const BUFFER: &str = "buffer";
-const NETWORK: &str = "network.";
 
 /// The plane of both, coloured by source and by type; a run without samples, or without cells that were
 /// at hand in training, has none.
@@ -71,17 +69,7 @@ fn thinned(x: &[f32], width: usize, most: usize) -> Vec<f32> {
 fn network(run: &RunFolder, state: &State, width: usize, device: &Device) -> Option<Network> {
     let settings: Settings = serde_json::from_value(run.manifest().configuration["settings"].clone()).ok()?;
     let classes = run.manifest().labels.len();
-    let mut network = Network::new(&settings.ebm.net, width, classes, 0, device).ok()?;
-    let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
-        .tensors
-        .iter()
-        .filter_map(|(name, (shape, values))| {
-            Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone()))
-        })
-        .collect();
-    network.import(&named).ok()?;
-    network.set_base(Base::import(&named, width, classes, device).ok()?);
-    Some(network)
+    Network::of(state, &settings.ebm.net, width, classes, device).ok()
 }
 
 #[cfg(test)]

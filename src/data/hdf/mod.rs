@@ -10,11 +10,11 @@
 mod chunks;
 mod driver;
 mod guard;
+mod storage;
 pub(crate) mod texts;
 
 use crate::error::{Error, Result};
 use chunks::{Chunks, Number};
-use hdf5::filters::Filter;
 use hdf5::types::{FixedAscii, FixedUnicode, FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Attribute, Container, Dataset, File, Group, H5Type, Location, LocationType};
 use std::collections::BTreeSet;
@@ -27,8 +27,6 @@ use std::sync::{Arc, Mutex};
 pub(crate) const MOST_BYTES_OF_ONE: u64 = 1100;
 /// Declared sizes up to this are taken as they are.
 const SMALL: u64 = 1 << 20;
-/// No chunk of a small file is larger.
-const LARGE: u64 = 64 << 20;
 
 /// Version of the HDF5 library, as in `1.14.6`.
 pub fn version() -> String {
@@ -141,52 +139,6 @@ impl Place {
             _ => "give an .h5ad file",
         };
         Err(Error::format(&self.path, "not an HDF5 file", fix))
-    }
-
-    /// Fails if the dataset is packed in a way that is not built in, naming it, or in chunks of other
-    /// axes than its own, with which the library goes astray.
-    pub(crate) fn check_storage(&self, dataset: &Dataset) -> Result<()> {
-        let damaged = |e| self.unreadable(&dataset.name(), e);
-        if self.checked.lock().is_ok_and(|checked| checked.contains(&dataset.name())) {
-            return Ok(());
-        }
-        let length = std::fs::metadata(&self.path).map_or(u64::MAX, |m| m.len());
-        let storage = dataset.dcpl().map_err(damaged)?;
-        let chunk = storage.get_chunk().map_err(damaged)?;
-        let each = dataset.dtype().map_or(1, |d| d.size()) as u64;
-        let of_chunk = |shape: &[usize]| shape.iter().try_fold(each, |bytes, &n| bytes.checked_mul(n as u64));
-        let most = length.saturating_mul(MOST_BYTES_OF_ONE).max(LARGE);
-        if let Some(chunk) = chunk.filter(|c| c.len() != dataset.ndim() || of_chunk(c).is_none_or(|n| n > most)) {
-            let what = format!("stored in chunks of shape {chunk:?}, the array's shape is {:?}", dataset.shape());
-            return Err(self.wrong(&dataset.name(), what, DAMAGED));
-        }
-        let filters = storage.get_filters().map_err(damaged)?;
-        let what = match chunks::fewest_bytes(&filters) {
-            None => "is packed in an order that nobody writes",
-            // The library makes room for whatever the index says.
-            Some(fewest) if !filters.is_empty() && !chunks::all_within(dataset, fewest as u64..=length) => {
-                "has a packed chunk of hardly any bytes, or of more than the file"
-            }
-            Some(_) => "",
-        };
-        if !what.is_empty() {
-            return Err(self.wrong(&dataset.name(), what, DAMAGED));
-        }
-        for filter in filters {
-            // Without parameters, which a damaged file may lack, the library's n-bit packing reads anywhere.
-            if !filter.is_available() || filter == Filter::NBit {
-                return Err(self.wrong(
-                    &dataset.name(),
-                    format!("compressed with {}, which is not built in", filter_name(filter.id())),
-                    "write the file again with compression=\"gzip\" or \"lzf\"",
-                ));
-            }
-        }
-        // A lock that somebody left in a panic only means to look again.
-        if let Ok(mut checked) = self.checked.lock() {
-            checked.insert(dataset.name());
-        }
-        Ok(())
     }
 
     /// A group below `parent`.
@@ -459,22 +411,4 @@ pub(crate) fn attribute(node: &Location, name: &str) -> hdf5::Result<Attribute> 
         true => Err("a dataspace of an unknown kind".into()),
         false => Ok(found),
     }
-}
-
-fn filter_name(id: i32) -> String {
-    let name = match id {
-        1 => "gzip",
-        4 => "szip",
-        5 => "n-bit",
-        307 => "bzip2",
-        32000 => "lzf",
-        32001 => "blosc",
-        32004 => "lz4",
-        32008 => "bitshuffle",
-        32013 => "zfp",
-        32015 => "zstd",
-        32026 => "blosc2",
-        _ => return format!("HDF5 filter {id}"),
-    };
-    format!("{name} (HDF5 filter {id})")
 }

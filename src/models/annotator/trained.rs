@@ -9,12 +9,10 @@ use crate::data::batches::{Split, k_folds};
 use crate::device::Device;
 use crate::error::Result;
 use crate::models::baselines::{self, Classifier};
-use crate::models::ebm::base::Base;
 use crate::models::ebm::{Cells, EbmConfig, Network, Select, Trainer, evaluate};
 use crate::models::run::{State, interrupt};
 use serde_json::{Value, json};
 
-const NETWORK: &str = "network.";
 /// Parts of the reference whose cells are judged by a baseline that was fitted to the others.
 const FOLDS: usize = 5;
 
@@ -71,16 +69,7 @@ impl Trained {
     ) -> Result<Trained> {
         match method {
             Method::Network(_) => {
-                let mut network = Network::new(&settings.ebm.net, width, classes, 0, device)?;
-                let named: Vec<(String, Vec<usize>, Vec<f32>)> = state
-                    .tensors
-                    .iter()
-                    .filter_map(|(name, (shape, values))| {
-                        Some((name.strip_prefix(NETWORK)?.to_owned(), shape.clone(), values.clone()))
-                    })
-                    .collect();
-                network.import(&named)?;
-                network.set_base(Base::import(&named, width, classes, device)?);
+                let network = Network::of(state, &settings.ebm.net, width, classes, device)?;
                 Ok(Trained::Network(network))
             }
             Method::Baseline(baseline) => Ok(Trained::Baseline(baseline.load(state, width, classes)?)),
@@ -92,7 +81,7 @@ impl Trained {
         match self {
             Trained::Network(network) => {
                 for (name, shape, values) in network.export()? {
-                    state.set(format!("{NETWORK}{name}"), &shape, values);
+                    state.set(format!("{}{name}", Network::PREFIX), &shape, values);
                 }
             }
             Trained::Baseline(classifier) => classifier.save(state),

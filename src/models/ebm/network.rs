@@ -4,6 +4,7 @@ use super::base::Base;
 use super::config::NetConfig;
 use crate::device::Device;
 use crate::error::Result;
+use crate::models::run::State;
 use crate::nn::{Builder, Linear, Mode, Params, ResBlock};
 use crate::tensor::Tensor;
 use crate::tensor::op::Activation;
@@ -36,6 +37,21 @@ impl Network {
         }
         let head = Linear::new(&mut builder, "head", width, classes);
         Ok(Network { params: builder.build(seed, device)?, stages, head, base: None, features, classes })
+    }
+
+    /// What the names of its tensors begin with in a model file.
+    pub const PREFIX: &str = "network.";
+
+    /// The network of a model file, base density and all.
+    ///
+    /// # Errors
+    /// `Error::Argument` naming what is missing or has another shape; device errors.
+    pub fn of(state: &State, config: &NetConfig, features: usize, classes: usize, device: &Device) -> Result<Network> {
+        let mut network = Network::new(config, features, classes, 0, device)?;
+        let named = state.under(Network::PREFIX);
+        network.import(&named)?;
+        network.set_base(Base::import(&named, features, classes, device)?);
+        Ok(network)
     }
 
     /// Models the difference to a base density from now on.

@@ -74,17 +74,17 @@ impl Trainer {
 
     pub(super) fn restore_bare(&mut self, state: &State) -> Result<()> {
         let counters: Counters = serde_json::from_value(state.json.clone()).map_err(unreadable)?;
-        self.learner.network.import(&under(state, "network."))?;
+        self.learner.network.import(&state.under("network."))?;
         let moments = (0..)
             .map_while(|i| state.tensors.get(&format!("optimizer.{i}")).map(|(_, values)| values.clone()))
             .collect::<Vec<_>>();
         self.learner.optimizer.import(&moments, counters.optimizer_steps)?;
-        self.objective.set_generative(&under(state, "generative."))?;
+        self.objective.set_generative(&state.under("generative."))?;
         self.objective.restore(state)?;
         self.best = counters.best.map(|log| Best {
             log,
-            network: under(state, "best.network."),
-            generative: under(state, "best.generative."),
+            network: state.under("best.network."),
+            generative: state.under("best.generative."),
         });
         self.stream_x.restore(counters.stream_x);
         self.stream_lab.restore(counters.stream_lab);
@@ -92,16 +92,6 @@ impl Trainer {
         (self.t, self.epoch, self.on_iterations) = (counters.t, counters.epoch, counters.on_iterations);
         Ok(())
     }
-}
-
-/// The tensors whose names start with `prefix`, without it.
-fn under(state: &State, prefix: &str) -> Vec<Named> {
-    let named = state.tensors.iter();
-    named
-        .filter_map(|(name, (shape, values))| {
-            Some((name.strip_prefix(prefix)?.to_owned(), shape.clone(), values.clone()))
-        })
-        .collect()
 }
 
 fn unreadable(e: serde_json::Error) -> Error {

@@ -39,6 +39,13 @@ impl State {
         }
     }
 
+    /// Names, shapes and values of the tensors whose names start with `prefix`, without it.
+    pub fn under(&self, prefix: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let named = self.tensors.iter();
+        let own = named.filter_map(|(name, (shape, values))| Some((name.strip_prefix(prefix)?, shape, values)));
+        own.map(|(name, shape, values)| (name.to_owned(), shape.clone(), values.clone())).collect()
+    }
+
     /// Adds a tensor.
     pub fn set(&mut self, name: impl Into<String>, shape: &[usize], values: Vec<f32>) {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
