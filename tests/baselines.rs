@@ -3,8 +3,8 @@
 use cytograd::data::simulate::{SimulateParams, simulate};
 use cytograd::data::{Column, h5ad};
 use cytograd::device::Device;
-use cytograd::models::annotator::rehearse::{RehearseOptions, rehearse};
-use cytograd::models::annotator::{AnnotateOptions, Score, TrainOptions, annotate, train};
+use cytograd::models::annotator::rehearse::{On, RehearseOptions, anew, rehearse};
+use cytograd::models::annotator::{AnnotateOptions, Preparation, Score, TrainOptions, annotate, train};
 use cytograd::models::baselines::Baseline;
 use cytograd::models::run::{RunFolder, Silent};
 use std::path::{Path, PathBuf};
@@ -101,15 +101,83 @@ fn a_rehearsal_says_the_same_on_any_number_of_threads_and_sets_the_runs_score() 
     train(&again, &device, &mut Silent).unwrap();
 }
 
+/// The labels that the query has in its file are replaced: nothing may depend on them.
+#[test]
+fn a_query_at_hand_plays_itself_by_the_labels_that_the_run_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::cpu(1);
+    let mut cells = h5ad::read(file()).unwrap();
+    let texts = |cells: &cytograd::data::Dataset, column: &str| -> Vec<String> {
+        let column = cells.obs.get(column).unwrap();
+        (0..column.len()).map(|i| column.text(i).unwrap_or_default()).collect()
+    };
+    let batch = texts(&cells, "batch");
+    let truth = texts(&cells, "cell_type");
+    let hidden: Vec<&str> =
+        (0..truth.len()).map(|i| if batch[i] == "batch0" { truth[i].as_str() } else { "?" }).collect();
+    cells.obs.set("cell_type", Column::Categorical(cytograd::data::Categorical::from_strings(&hidden))).unwrap();
+    let unlabelled = folder.path().join("unlabelled.h5ad");
+    h5ad::write(&unlabelled, &cells).unwrap();
+
+    let play = |path: &Path, name: &str| {
+        let mut o = options(Baseline::Lda, &folder.path().join(name), Some("batch0"));
+        (o.reference, o.query) = (path.to_owned(), Some(path.to_owned()));
+        train(&o, &device, &mut Silent).unwrap();
+        let mut said = rehearse(&RehearseOptions::new(&o.out), &device, &mut Silent).unwrap();
+        assert_eq!((said.on, said.by.as_deref(), said.preparation), (On::Query, None, Preparation::Variance));
+        let other = said.other.as_mut().unwrap();
+        assert_eq!((other.preparation, other.types.len()), (Preparation::Zscore, said.types.len()));
+        (said.seconds, other.seconds, said.run, other.run) = (0.0, 0.0, PathBuf::new(), PathBuf::new());
+        (o, said)
+    };
+    let (o, said) = play(&unlabelled, "unlabelled");
+    assert_eq!(serde_json::to_string(&said).unwrap(), serde_json::to_string(&play(file(), "labelled").1).unwrap());
+    assert!(said.accuracy > 0.9 && said.auroc() > 0.8, "{} {}", said.accuracy, said.auroc());
+
+    // As if the other way found more: the run is trained again with it.
+    let mut worse = said.clone();
+    worse.types.iter_mut().for_each(|t| t.auroc = 0.1);
+    let (again, last) = anew(&o, worse, &device, &mut Silent).unwrap();
+    assert_eq!((again.unwrap().run.as_path(), last.preparation), (o.out.as_path(), Preparation::Zscore));
+    let opened = RunFolder::open(&o.out).unwrap();
+    assert_eq!(opened.manifest().configuration["preparation"], "zscore");
+    assert_eq!(opened.manifest().configuration["score"], last.chosen.name());
+    assert_eq!(opened.manifest().preprocessing["features"]["gene_scale"], "zscore");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+    // The same options find it again, and a rehearsal does not question the choice once more.
+    train(&TrainOptions { resume: true, ..o.clone() }, &device, &mut Silent).unwrap();
+    let once_more = rehearse(&RehearseOptions::new(&o.out), &device, &mut Silent).unwrap();
+    assert!(once_more.other.is_none() && once_more.preparation == Preparation::Zscore);
+
+    // A query that has moved, one that is another, and none.
+    let mut asked = RehearseOptions::new(&o.out);
+    asked.query = Some(file().to_owned());
+    asked.types = vec![said.types[0].left_out.clone()];
+    asked.reference = Some(file().to_owned());
+    assert!(rehearse(&asked, &device, &mut Silent).is_ok());
+    std::fs::remove_file(&unlabelled).unwrap();
+    (asked.query, asked.on) = (None, None);
+    assert_eq!(rehearse(&asked, &device, &mut Silent).unwrap().on, On::Reference);
+    asked.on = Some(On::Query);
+    asked.by = Some("batch".into());
+    assert!(rehearse(&asked, &device, &mut Silent).unwrap_err().to_string().contains("--by with --on query"));
+    let alone = folder.path().join("alone");
+    train(&options(Baseline::Lda, &alone, None), &device, &mut Silent).unwrap();
+    let wish = RehearseOptions { on: Some(On::Query), ..RehearseOptions::new(&alone) };
+    assert!(rehearse(&wish, &device, &mut Silent).unwrap_err().to_string().contains("no query at hand"));
+}
+
 #[test]
 fn one_batch_is_rehearsed_by_parts_and_wrong_wishes_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::cpu(1);
     let run = folder.path().join("run");
     train(&options(Baseline::Knn, &run, Some("batch0")), &device, &mut Silent).unwrap();
-    let mut asked = RehearseOptions::new(&run);
+    let mut asked = RehearseOptions { on: Some(On::Reference), ..RehearseOptions::new(&run) };
     let said = rehearse(&asked, &device, &mut Silent).unwrap();
-    assert_eq!((said.by, said.trials.len()), (None, said.types.len()));
+    assert_eq!((said.on, said.by, said.trials.len()), (On::Reference, None, said.types.len()));
+    assert!(said.other.is_none());
     asked.types = vec!["nobody".into()];
     assert!(rehearse(&asked, &device, &mut Silent).unwrap_err().to_string().contains("--type nobody"));
     asked.types.clear();

@@ -30,7 +30,7 @@ fn file() -> &'static Path {
 }
 
 fn tiny() -> Settings {
-    let mut s = Profile::Small.settings(Model::Clams, 200);
+    let mut s = Profile::Small.settings(Model::Clams, None, 200);
     s.features.n_pcs = 10;
     s.ebm.net.widths = vec![16];
     s.ebm.net.blocks = vec![1];

@@ -38,7 +38,7 @@ fn batches() -> Vec<String> {
 
 /// A network of a few thousand parameters, twenty iterations per epoch or fewer.
 fn tiny(model: Model, epochs: usize) -> Settings {
-    let mut s = Profile::Small.settings(model, 320);
+    let mut s = Profile::Small.settings(model, None, 320);
     s.features.n_pcs = 15;
     s.ebm.net.widths = vec![24];
     s.ebm.net.blocks = vec![1];

@@ -43,7 +43,7 @@ fn made() -> &'static Made {
         };
         types.categories[1] = STRANGE.into();
         h5ad::write(&path("cells.h5ad"), &data).unwrap();
-        let mut settings = Profile::Small.settings(Model::Clams, 300);
+        let mut settings = Profile::Small.settings(Model::Clams, None, 300);
         settings.features.n_pcs = 15;
         settings.ebm.net.widths = vec![24];
         settings.ebm.net.blocks = vec![1];

@@ -209,7 +209,7 @@ fn annotate_writes_the_same_with_many_blocks() {
     let at = |name: &str| folder.path().join(name);
     h5ad::write(&at("cells.h5ad"), &cells()).unwrap();
     let device = Device::cpu(2);
-    let mut settings = Profile::Small.settings(Model::Resnet, 500);
+    let mut settings = Profile::Small.settings(Model::Resnet, None, 500);
     settings.features.n_pcs = 10;
     settings.ebm.net.widths = vec![16];
     settings.ebm.optim.epochs = 2;

@@ -69,7 +69,7 @@ fn too_large_a_buffer_is_exit_code_3_and_the_device_goes_on() {
 }
 
 fn settings() -> Settings {
-    let mut s = Profile::Small.settings(Model::Clams, 320);
+    let mut s = Profile::Small.settings(Model::Clams, None, 320);
     s.features.n_pcs = 10;
     s.ebm.net.widths = vec![16];
     s.ebm.net.blocks = vec![1];

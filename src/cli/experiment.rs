@@ -5,7 +5,7 @@ use super::{Session, output};
 use crate::error::{Error, Result};
 use crate::experiments::variants::Variant;
 use crate::experiments::{Protocol, annotation, one_class, sweep, table::Table};
-use crate::models::annotator::{Change, Method, Profile, TrainOptions};
+use crate::models::annotator::{Change, Method, Preparation, Profile, TrainOptions};
 use crate::models::ebm::Model;
 use std::path::PathBuf;
 
@@ -71,6 +71,9 @@ struct Common {
     /// with small a quarter of its widths
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = Profile::from_name)]
     profile: Profile,
+    /// How genes weigh in the components: variance, or zscore [default: variance for small references]
+    #[arg(long, value_name = "WAY", value_parser = Preparation::from_name)]
+    preparation: Option<Preparation>,
     /// Another setting of the networks, by its place under configuration.settings in a run's manifest, as in
     /// ebm.sgld.alpha=10; repeat for more
     #[arg(long = "set", value_name = "PATH=VALUE")]
@@ -92,6 +95,7 @@ impl Common {
             epochs: self.epochs.map(|n| n as usize),
             seed: session.common.seed,
             profile: self.profile,
+            preparation: self.preparation,
             math: session.common.math.name().into(),
             ..self.data.options(Model::Resnet, &self.out)
         };

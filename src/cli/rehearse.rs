@@ -2,15 +2,17 @@
 
 use super::{Session, output};
 use crate::error::Result;
-use crate::models::annotator::rehearse::{Rehearsal, RehearseOptions, TypeFigures, Verdict, rehearse};
+use crate::models::annotator::rehearse::{On, Rehearsal, RehearseOptions, TypeFigures, Verdict, rehearse};
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 /// Learn which unseen types a run would catch and which it would miss
 ///
 /// Leaves out each type of the reference in turn, trains as the run was trained, and looks for the type
-/// in cells that play the query: one batch after the other where the reference has several, else a part
-/// of its cells. The best score flags cells from now on; all is stored in the run folder. Ctrl-C keeps
-/// the trials that are done; the same command goes on.
+/// in cells that play the query: the query that was at hand in training, as the run labels it; else, of the
+/// reference, one batch after the other where it has several, or a part of its cells. The best score flags
+/// cells from now on; all is stored in the run folder. In a query at hand the other preparation is tried as
+/// well. Ctrl-C keeps the trials that are done; the same command goes on.
 #[derive(clap::Args)]
 pub struct Args {
     /// Run folder that `cytograd train` wrote
@@ -19,8 +21,14 @@ pub struct Args {
     /// The reference's file, if it is not where it was
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
-    /// Column of obs whose values play the query in turn, as donor or batch [default: the run's batches]
-    #[arg(long, value_name = "COL")]
+    /// The query's file, if it is not where it was
+    #[arg(long, value_name = "FILE")]
+    query: Option<PathBuf>,
+    /// What plays the query [default: query if the run had one at hand, else reference]
+    #[arg(long, value_name = "CELLS")]
+    on: Option<Cells>,
+    /// Column of the reference whose values play the query in turn, as donor [default: the run's batches]
+    #[arg(long, value_name = "COL", conflicts_with = "query")]
     by: Option<String>,
     /// Leave out this type only; repeat for more
     #[arg(long = "type", value_name = "LABEL")]
@@ -33,9 +41,22 @@ pub struct Args {
     repeats: u16,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Cells {
+    /// The query at hand, by the labels that the run gives its cells
+    Query,
+    /// Cells of the reference, by their own labels
+    Reference,
+}
+
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let options = RehearseOptions {
         reference: args.reference.clone(),
+        query: args.query.clone(),
+        on: args.on.map(|cells| match cells {
+            Cells::Query => On::Query,
+            Cells::Reference => On::Reference,
+        }),
         by: args.by.clone(),
         types: args.types.clone(),
         fpr: args.fpr,
@@ -60,12 +81,15 @@ pub fn play(options: RehearseOptions, session: &mut Session) -> Result<Rehearsal
 /// Per type and per score, and what follows from it.
 pub fn text(r: &Rehearsal) -> String {
     let percent = |v: f64| format!("{:.0} %", 100.0 * v);
-    let of = match &r.by {
-        Some(column) => format!("one value of \"{column}\" after the other as the query"),
-        None => "a fifth of the reference as the query".into(),
+    let (of, measure) = match (r.on, &r.by) {
+        (On::Query, _) => ("the query at hand, as the run labels it".into(), "agreement with these labels"),
+        (_, Some(column)) => {
+            (format!("one value of \"{column}\" after the other as the query"), "accuracy on known types")
+        }
+        _ => ("a fifth of the reference as the query".into(), "accuracy on known types"),
     };
     let mut text = format!(
-        "rehearsal of {} ({}): {} trials, {of}; accuracy on known types {:.3}\n\n",
+        "rehearsal of {} ({}): {} trials, {of}; {measure} {:.3}\n\n",
         r.run.display(),
         r.model,
         r.trials.len(),
@@ -113,6 +137,18 @@ pub fn text(r: &Rehearsal) -> String {
         text += &format!("not rehearsed: {name} ({why})\n");
     }
     text += &advice(r);
+    if let Some(other) = &r.other {
+        text += &format!(
+            "with --preparation {}, this run's, AUROC {:.3} by {}; with {} {:.3} by {}{}\n",
+            r.preparation.name(),
+            r.auroc(),
+            r.chosen.name(),
+            other.preparation.name(),
+            other.auroc(),
+            other.chosen.name(),
+            r.better().map_or("", |_| ": train with that to find more"),
+        );
+    }
     text
 }
 

@@ -3,8 +3,8 @@
 use super::data::Data;
 use super::{Session, output, rehearse};
 use crate::error::Result;
-use crate::models::annotator::rehearse::RehearseOptions;
-use crate::models::annotator::{Method, Profile, TrainOptions, TrainSummary, train};
+use crate::models::annotator::rehearse::{RehearseOptions, anew};
+use crate::models::annotator::{Method, Preparation, Profile, TrainOptions, TrainSummary, train};
 use crate::models::run::Observer;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -39,6 +39,10 @@ pub struct Args {
     /// Network and schedule: paper (large), small, or auto by the number of cells
     #[arg(long, value_name = "NAME", default_value = "auto")]
     profile: ProfileName,
+    /// How genes weigh in the components: variance, or zscore (alike, as in the paper) [default: variance for
+    /// small references; --rehearse may choose the other one for a query]
+    #[arg(long, value_name = "WAY", value_parser = Preparation::from_name)]
+    preparation: Option<Preparation>,
     /// Langevin chains that each follow one class, for generating cells: better cells, worse labels
     #[arg(long)]
     conditional: bool,
@@ -48,7 +52,7 @@ pub struct Args {
     /// How often a diverged run may go back to its last epoch, with longer chains and a lower rate
     #[arg(long, value_name = "N", default_value_t = 0)]
     restarts: usize,
-    /// Rehearse afterwards: see `cytograd rehearse`
+    /// Rehearse afterwards (see `cytograd rehearse`), and train again if the other preparation finds more
     #[arg(long)]
     rehearse: bool,
     /// Go on with the run in --out, with the bits of a run that never stopped
@@ -93,6 +97,7 @@ impl Args {
                 ProfileName::Paper => Profile::Paper,
                 ProfileName::Small => Profile::Small,
             },
+            preparation: self.preparation,
             ..self.data.options(self.model, &self.out)
         }
     }
@@ -100,15 +105,19 @@ impl Args {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let device = session.common.device()?;
-    let summary = train(&args.options(session), &device, &mut session.progress)?;
-    session.progress.close();
-    if !session.common.json {
-        session.progress.note(&text(&summary));
+    let options = args.options(session);
+    let mut summary = train(&options, &device, &mut session.progress)?;
+    tell(&summary, session);
+    let mut rehearsal = None;
+    if args.rehearse {
+        let first = rehearse::play(RehearseOptions::new(&args.out), session)?;
+        let (again, last) = anew(&options, first, &device, &mut session.progress)?;
+        if let Some(again) = again {
+            tell(&again, session);
+            summary = again;
+        }
+        rehearsal = Some(last);
     }
-    let rehearsal = match args.rehearse {
-        true => Some(rehearse::play(RehearseOptions::new(&args.out), session)?),
-        false => None,
-    };
     session.progress.close();
     if session.common.json {
         let mut all = output::to_json(&summary)?;
@@ -118,6 +127,13 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
         return output::print_json(&all);
     }
     rehearsal.map_or(Ok(()), |rehearsal| output::print(&rehearse::text(&rehearsal)))
+}
+
+fn tell(summary: &TrainSummary, session: &mut Session) {
+    session.progress.close();
+    if !session.common.json {
+        session.progress.note(&text(summary));
+    }
 }
 
 /// One line: what was trained, how well it does on the reference, where it is.

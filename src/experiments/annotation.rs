@@ -80,6 +80,9 @@ pub(super) fn data(protocol: &Protocol, study: &Study) -> serde_json::Value {
         "device": if data.math == "strict" { device.to_owned() } else { format!("{device}, {}", data.math) },
         "version": env!("CARGO_PKG_VERSION"),
     });
+    if let Some(preparation) = data.preparation {
+        all["preparation"] = json!(preparation);
+    }
     if !protocol.changes.is_empty() {
         all["changes"] = json!(protocol.changes.iter().map(Change::to_string).collect::<Vec<_>>());
     }

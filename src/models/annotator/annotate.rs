@@ -5,12 +5,11 @@ use super::familiarity::{AROUND, Familiarity, complete};
 use super::features::QueryRole;
 use super::input;
 use super::inputs::names_are_unique;
-use super::method::Method;
 use super::model::FeatureModel;
-use super::profile::Settings;
+use super::opened::{Opened, unusable};
 use super::record::{QUERY, QueryAtHand, calibration};
 use super::score::{Kind, Ladder, Score, Scores};
-use super::trained::{Trained, ladders};
+use super::trained::ladders;
 use super::verdicts::{Calibration, Verdicts};
 use crate::data::annotated::{Entry, Value};
 use crate::data::genes::{GeneReport, MIN_OVERLAP};
@@ -138,9 +137,9 @@ pub struct AnnotateSummary {
 }
 
 /// Network inputs of the query.
-struct Inputs {
-    x: Vec<f32>,
-    empty: Vec<bool>,
+pub(super) struct Inputs {
+    pub x: Vec<f32>,
+    pub empty: Vec<bool>,
     correction: Correction,
     matched: usize,
     genes: Option<GeneReport>,
@@ -160,21 +159,10 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     if !(options.fpr > 0.0 && options.fpr < 1.0) {
         return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
     }
-    let folder = RunFolder::open(&options.model)?;
+    let Opened { folder, settings: _, state, features, method: _, trained } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
-    let unusable = |e: Error| Error::Run {
-        path: options.model.clone(),
-        what: format!("cannot be used ({e})"),
-        fix: "train again with this version".into(),
-    };
-    let settings: Settings = serde_json::from_value(manifest.configuration["settings"].clone())
-        .map_err(|e| unusable(Error::Argument { op: "settings", what: e.to_string() }))?;
-    let state = folder.model()?;
-    let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
     let (width, classes) = (features.width(), manifest.labels.len());
-    let method = Method::from_name(&manifest.model).map_err(unusable)?;
-    let trained = Trained::load(method, &settings, &state, width, classes, device).map_err(unusable)?;
-    let familiarity = Familiarity::load(&state, width, classes).map_err(unusable)?;
+    let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, &e))?;
 
     let source = input::open(&options.query, options.memory, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
@@ -264,7 +252,7 @@ fn warn_of_empty(query: &Query, inputs: &Inputs, observer: &mut dyn Observer) {
 }
 
 /// `x` are the query's values; `query` has the names.
-fn inputs(
+pub(super) fn inputs(
     x: &dyn RowBlocks,
     query: &Query,
     state: &State,

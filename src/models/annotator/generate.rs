@@ -5,7 +5,7 @@ use super::features::Features;
 use super::fidelity::{Fidelity, Labelled, fidelity};
 use super::method::Method;
 use super::model::FeatureModel;
-use super::profile::Settings;
+use super::opened::Opened;
 use super::trained::Trained;
 use crate::data::annotated::{Entry, Value};
 use crate::data::{Categorical, Column, Dataset, Dense, Matrix, Table, h5ad};
@@ -91,28 +91,16 @@ pub struct GenerateSummary {
 /// `Error::Run` if the run cannot be used, `Error::Usage` for a model without density, `Error::Io` if the
 /// output cannot be written. It is written whole or not at all.
 pub fn generate(options: &GenerateOptions, device: &Device, observer: &mut dyn Observer) -> Result<GenerateSummary> {
-    let folder = RunFolder::open(&options.model)?;
+    let Opened { folder, settings, state, features, method, trained } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
-    let unusable = |e: Error| Error::Run {
-        path: options.model.clone(),
-        what: format!("cannot be used ({e})"),
-        fix: "train again with this version".into(),
-    };
-    let settings: Settings = serde_json::from_value(manifest.configuration["settings"].clone())
-        .map_err(|e| unusable(Error::Argument { op: "settings", what: e.to_string() }))?;
-    let state = folder.model()?;
-    let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
     let (width, names) = (features.width(), &manifest.labels);
-    let method = Method::from_name(&manifest.model).map_err(unusable)?;
     let without_density = |why: &str| {
         Error::usage(format!("{}: {} {why}", options.model.display(), manifest.model), "train clams, jem or vera")
     };
     if method == Method::Network(Model::Resnet) && !settings.ebm.base {
         return Err(without_density("has no density to draw from"));
     }
-    let Trained::Network(network) =
-        Trained::load(method, &settings, &state, width, names.len(), device).map_err(unusable)?
-    else {
+    let Trained::Network(network) = trained else {
         return Err(without_density("generates no cells"));
     };
 

@@ -128,7 +128,8 @@ impl Inputs {
 /// The settings of a run on so many reference cells.
 pub(super) fn settings(options: &TrainOptions, n_reference: usize) -> Settings {
     let n_train = n_reference * 8 / 10;
-    let mut settings = options.settings.clone().unwrap_or_else(|| options.profile.settings(options.model, n_train));
+    let of_profile = || options.profile.settings(options.model, options.preparation, n_train);
+    let mut settings = options.settings.clone().unwrap_or_else(of_profile);
     if let Some(epochs) = options.epochs {
         // The schedule keeps its proportions.
         let old = settings.ebm.optim.epochs.max(1);

@@ -1,6 +1,7 @@
 //! What a training run is asked for, and what it reports.
 
 use super::method::Method;
+use super::preparation::Preparation;
 use super::profile::{Profile, Settings};
 use crate::data::genes::MIN_OVERLAP;
 use crate::data::select::Condition;
@@ -55,6 +56,8 @@ pub struct TrainOptions {
     pub overwrite: bool,
     /// Which set of defaults.
     pub profile: Profile,
+    /// How counts become components, in place of the profile's way.
+    pub preparation: Option<Preparation>,
     /// In place of the profile's choice of the epoch to report.
     pub select: Option<Select>,
     /// In place of the profile as a whole.
@@ -93,6 +96,7 @@ impl TrainOptions {
             resume: false,
             overwrite: false,
             profile: Profile::Auto,
+            preparation: None,
             select: None,
             settings: None,
             stop_after: None,

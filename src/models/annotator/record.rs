@@ -66,6 +66,7 @@ impl Run<'_> {
         let query = self.inputs.query.as_ref().map(|q| {
             json!({
                 "file": q.expression.place,
+                "path": o.query.as_deref().map(absolute),
                 "where": texts(&o.query_filter),
                 "cells": q.expression.x.n_rows(),
                 "checksum": q.expression.checksum(),
@@ -106,8 +107,9 @@ impl Run<'_> {
         // Only more epochs may differ; the schedule is then that of the new number.
         let strip = |m: &Manifest| {
             let mut c = m.configuration.clone();
-            // A rehearsal may have chosen another one.
+            // A rehearsal may have chosen others.
             c["score"] = Value::Null;
+            c["preparation"] = Value::Null;
             if let Some(optim) = c.pointer_mut("/settings/ebm/optim") {
                 optim["epochs"] = Value::Null;
                 optim["decay_epochs"] = Value::Null;

@@ -5,6 +5,7 @@ use super::generate::save_reference;
 use super::inputs::Inputs;
 use super::method::Method;
 use super::options::{TrainOptions, TrainSummary};
+use super::preparation::Preparation;
 use super::trained::Learnt;
 use crate::data::batches::{Split, stratified_split};
 use crate::device::Device;
@@ -30,12 +31,22 @@ pub fn train(options: &TrainOptions, device: &Device, observer: &mut dyn Observe
     if !options.resume {
         RunFolder::check_free(&options.out, options.overwrite)?;
     }
+    let options = &TrainOptions { preparation: preparation(options), ..options.clone() };
     let inputs = Inputs::read(options, observer)?;
     interrupt::check("nothing was written")?;
     let split = stratified_split(&inputs.reference.y, inputs.settings.split, inputs.settings.split_seed);
     let features = inputs.features(&split, options.min_gene_overlap, observer)?;
     interrupt::check("nothing was written")?;
     Run { options, inputs, split, prepared: features, device }.run(observer)
+}
+
+/// What is asked for; to go on with a run that a rehearsal has chosen the preparation of, that one.
+fn preparation(options: &TrainOptions) -> Option<Preparation> {
+    let chosen = || {
+        let manifest = RunFolder::manifest_of(&options.out).ok().filter(|_| options.resume)?;
+        Preparation::from_name(manifest.configuration["preparation"].as_str()?).ok()
+    };
+    options.preparation.or_else(chosen)
 }
 
 /// A run with everything at hand.

@@ -63,18 +63,45 @@ impl RunFolder {
         // Built beside its place and renamed, so that the place never holds half a run.
         let parent = folder_of(path);
         std::fs::create_dir_all(parent).map_err(failed)?;
-        let draft = tempfile::Builder::new().prefix(".cytograd-run").tempdir_in(parent).map_err(failed)?;
+        let draft = Self::draft(path)?;
         std::fs::create_dir(draft.path().join("checkpoint")).map_err(failed)?;
         manifest.save(&draft.path().join(MANIFEST)).map_err(|e| named(e, path))?;
         Log::create(&draft.path().join(LOG)).map_err(|e| named(e, path))?;
         open_to_umask(draft.path(), &draft.path().join("checkpoint")).map_err(failed)?;
-        if path.exists() {
-            let old = tempfile::Builder::new().prefix(".cytograd-old").tempdir_in(parent).map_err(failed)?;
+        Self::put(&draft.keep(), path)?;
+        Ok(RunFolder { path: path.to_owned(), manifest })
+    }
+
+    /// A folder beside `path` that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// `Error::Io`.
+    pub fn draft(path: &Path) -> Result<tempfile::TempDir> {
+        let draft = tempfile::Builder::new().prefix(".cytograd-run").tempdir_in(folder_of(path));
+        draft.map_err(|e| Error::io(path, "creating", e))
+    }
+
+    /// Moves the run in `draft` to `path`; the run that is there is gone then.
+    ///
+    /// # Errors
+    /// `Error::Io`; whatever was at `path` is there or in a folder `.cytograd-old*` beside it.
+    pub fn put(draft: &Path, path: &Path) -> Result<()> {
+        let (parent, failed) = (folder_of(path), |e| Error::io(path, "creating", e));
+        // Dropped, and with it the old run, once the new one is in place.
+        let old = tempfile::Builder::new().prefix(".cytograd-old").tempdir_in(parent).map_err(failed)?;
+        let replaced = path.exists();
+        if replaced {
             std::fs::rename(path, old.path().join("run")).map_err(failed)?;
         }
-        std::fs::rename(draft.keep(), path).map_err(failed)?;
+        if let Err(error) = std::fs::rename(draft, path) {
+            // The old run is put back; if that fails as well it stays where it is.
+            if replaced && std::fs::rename(old.path().join("run"), path).is_err() {
+                let _ = old.keep();
+            }
+            return Err(failed(error));
+        }
         sync_folder(parent);
-        Ok(RunFolder { path: path.to_owned(), manifest })
+        Ok(())
     }
 
     /// A finished run, every file checked against the manifest.
@@ -82,7 +109,7 @@ impl RunFolder {
     /// # Errors
     /// `Error::Run` if it is no run, of another version, unfinished, incomplete or damaged.
     pub fn open(path: &Path) -> Result<RunFolder> {
-        let manifest = Manifest::load(path, &path.join(MANIFEST))?;
+        let manifest = Self::manifest_of(path)?;
         let wrong = |what: String, fix: &str| Error::Run { path: path.to_owned(), what, fix: fix.into() };
         if manifest.status != Status::Done {
             return Err(wrong("training has not finished".into(), "finish it with `cytograd train ... --resume`"));
@@ -106,13 +133,21 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), manifest })
     }
 
+    /// The manifest of a run, finished or not.
+    ///
+    /// # Errors
+    /// `Error::Run` if it is no run or one of another version.
+    pub fn manifest_of(path: &Path) -> Result<Manifest> {
+        Manifest::load(path, &path.join(MANIFEST))
+    }
+
     /// A run to go on with, and its last checkpoint (`None`: start from the beginning). A finished
     /// run is opened too; its status tells.
     ///
     /// # Errors
     /// `Error::Run` if it is no run, of another version, or its checkpoint is damaged.
     pub fn resume(path: &Path) -> Result<(RunFolder, Option<State>)> {
-        let manifest = Manifest::load(path, &path.join(MANIFEST))?;
+        let manifest = Self::manifest_of(path)?;
         remove_drafts(path);
         remove_drafts(&path.join("checkpoint"));
         let file = path.join(CHECKPOINT);

@@ -1,10 +1,10 @@
 //! What all trials together say: per type, per score, and which score is best.
 
+use super::super::preparation::Preparation;
 use super::super::score::Score;
-use super::RehearseOptions;
 use super::trial::{Outcome, Trial};
 use crate::error::{Error, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -23,8 +23,12 @@ pub struct Rehearsal {
     pub run: PathBuf,
     /// Name of the model.
     pub model: String,
-    /// Column of obs whose values played the query; absent if parts of the reference did.
+    /// What played the query.
+    pub on: On,
+    /// Column of obs whose values played the query; absent if parts of the reference or the query at hand did.
     pub by: Option<String>,
+    /// How features were made.
+    pub preparation: Preparation,
     /// Share of cells of known types that may be called unknown.
     pub fpr: f64,
     /// The best score: the run's own from now on.
@@ -39,8 +43,20 @@ pub struct Rehearsal {
     pub accuracy: f64,
     /// Everything.
     pub trials: Vec<Trial>,
-    /// How long it took.
+    /// How long it took, the other preparation's trials included.
     pub seconds: f64,
+    /// The same with features made in the other way, if there is one for this model.
+    pub other: Option<Box<Rehearsal>>,
+}
+
+/// What plays the query of a rehearsal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// The query at hand, by the labels that the run gives its cells.
+    Query,
+    /// Cells of the reference, by their own labels.
+    Reference,
 }
 
 /// Whether an unseen type would be found.
@@ -95,18 +111,14 @@ pub struct ScoreFigures {
 type Cell = [f64; 3];
 
 impl Rehearsal {
-    /// Sums the outcomes up; `own` is the model's own score, which wins where no other is better.
+    /// Sums the outcomes up.
     ///
     /// # Errors
     /// `Error::Data` if no type could be rehearsed.
     pub(super) fn new(
-        options: &RehearseOptions,
-        model: String,
-        by: Option<String>,
+        about: About,
         mut skipped: Vec<(String, String)>,
         outcomes: impl Iterator<Item = Outcome>,
-        own: Score,
-        seconds: f64,
     ) -> Result<Rehearsal> {
         let mut trials = Vec::new();
         for outcome in outcomes {
@@ -151,12 +163,60 @@ impl Rehearsal {
                 }
             })
             .collect();
-        let chosen = choose(&scores, &trials, own);
+        let chosen = choose(&scores, &trials, about.own);
         let types = of_type.iter().map(|(name, of)| type_figures(name, of, chosen, &common, &by_score)).collect();
         let accuracy = trials.iter().map(|t| t.accuracy).sum::<f64>() / trials.len() as f64;
-        let (run, fpr) = (options.run.clone(), options.fpr);
-        Ok(Rehearsal { run, model, by, fpr, chosen, types, scores, skipped, accuracy, trials, seconds })
+        let About { run, model, on, by, preparation, fpr, own: _, seconds } = about;
+        Ok(Rehearsal {
+            run,
+            model,
+            on,
+            by,
+            preparation,
+            fpr,
+            chosen,
+            types,
+            scores,
+            skipped,
+            accuracy,
+            trials,
+            seconds,
+            other: None,
+        })
     }
+
+    /// The rehearsal with features made in the other way, if it finds more: its chosen score has the higher
+    /// mean AUROC over the types that both have, by more than what counts as equal. No way is the better one
+    /// everywhere, so that neither has to be better for certain to be taken.
+    pub fn better(&self) -> Option<&Rehearsal> {
+        let other = self.other.as_deref()?;
+        let both: Vec<(f64, f64)> = self
+            .types
+            .iter()
+            .filter_map(|own| Some((own.auroc, other.types.iter().find(|t| t.left_out == own.left_out)?.auroc)))
+            .collect();
+        let gain = both.iter().map(|(own, other)| other - own).sum::<f64>() / both.len() as f64;
+        (gain > CLOSE).then_some(other)
+    }
+
+    /// Mean AUROC of the chosen score over all types.
+    pub fn auroc(&self) -> f64 {
+        self.types.iter().map(|t| t.auroc).sum::<f64>() / self.types.len() as f64
+    }
+}
+
+/// What a rehearsal is of.
+#[derive(Clone)]
+pub(super) struct About {
+    pub run: PathBuf,
+    pub model: String,
+    pub on: On,
+    pub by: Option<String>,
+    pub preparation: Preparation,
+    pub fpr: f64,
+    /// The model's own score, which wins where no other is better.
+    pub own: Score,
+    pub seconds: f64,
 }
 
 fn type_figures(
@@ -261,5 +321,41 @@ mod tests {
         assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.6, 0.9])], own), own);
         assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.8, 0.7])], own), high.plain());
         assert_eq!(choice(&[], own), own);
+    }
+
+    #[test]
+    fn the_other_preparation_is_better_where_its_chosen_score_finds_more() {
+        let with = |way: Preparation, auroc: [f64; 2]| {
+            let trial = |at: usize| Trial {
+                left_out: ["a", "b"][at].into(),
+                query: "the query".into(),
+                seed: 0,
+                reference_cells: 9,
+                known_cells: 9,
+                unknown_cells: 9,
+                accuracy: 1.0,
+                becomes: BTreeMap::new(),
+                scores: vec![TrialScore { score: Kind::Knn.plain(), auroc: auroc[at], power: 0.0, false_alarms: 0.0 }],
+            };
+            let about = About {
+                run: "run".into(),
+                model: "lda".into(),
+                on: On::Query,
+                by: None,
+                preparation: way,
+                fpr: 0.05,
+                own: Kind::Knn.plain(),
+                seconds: 0.0,
+            };
+            Rehearsal::new(about, Vec::new(), [0, 1].map(|at| Outcome::Done(trial(at))).into_iter()).unwrap()
+        };
+        let compared = |own, other| Rehearsal {
+            other: Some(Box::new(with(Preparation::Zscore, other))),
+            ..with(Preparation::Variance, own)
+        };
+        assert!(compared([0.5, 0.6], [0.7, 0.6]).better().is_some_and(|r| r.preparation == Preparation::Zscore));
+        assert!(compared([0.5, 0.6], [0.5, 0.61]).better().is_none());
+        assert!(compared([0.9, 0.6], [0.7, 0.7]).better().is_none());
+        assert!(with(Preparation::Variance, [0.5, 0.5]).better().is_none());
     }
 }

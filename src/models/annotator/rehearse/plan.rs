@@ -22,11 +22,13 @@ pub(super) struct Plan {
     pub query_name: String,
     /// Reference cells to learn from.
     pub reference: Vec<usize>,
-    /// Cells that play the query.
-    pub query: Vec<usize>,
+    /// Reference cells that play the query; `None`: the query at hand does.
+    pub query: Option<Vec<usize>>,
     /// Whether batch names tell reference and query apart.
     pub by_batch: bool,
     pub seed: u64,
+    /// Whether features are made in the way that is not the run's.
+    pub otherwise: bool,
 }
 
 /// All trials of a rehearsal.
@@ -40,24 +42,66 @@ pub(super) struct Plans {
 impl Plan {
     /// Tells trials of one rehearsal apart.
     pub fn name(&self) -> String {
-        format!("{} | {} | {}", self.left_out_name, self.query_name, self.seed)
+        let way = if self.otherwise { " | otherwise" } else { "" };
+        format!("{} | {} | {}{way}", self.left_out_name, self.query_name, self.seed)
     }
 
     /// The trials of a reference: every type (or those named), every batch that has enough of it.
     pub fn all(reference: &Reference, types: &[String], settings: &Settings, repeats: usize, seed: u64) -> Plans {
         let batches: BTreeSet<&str> = reference.batch.iter().flatten().map(String::as_str).collect();
         let by_batch = batches.len() > 1;
+        Plans::new(reference, types, repeats, seed, by_batch, |class| {
+            let queries = match &reference.batch {
+                Some(batch) if by_batch => by_batches(reference, batch, &batches, class),
+                _ => by_part(reference, class, settings.split_seed),
+            };
+            queries.into_iter().map(|(name, cells)| (name, Some(cells))).collect()
+        })
+    }
+
+    /// The trials in the query at hand, whose cells have these labels by the run itself: every type (or those
+    /// named) that the run has found there.
+    pub fn at_hand(reference: &Reference, said: &[Option<u32>], types: &[String], repeats: usize, seed: u64) -> Plans {
+        let mut plans = Plans::new(reference, types, repeats, seed, true, |_| vec![("the query".into(), None)]);
+        let enough = |class: u32| {
+            let of_it = said.iter().flatten().filter(|&&c| c == class).count();
+            of_it >= LEAST && said.iter().flatten().count() - of_it >= LEAST
+        };
+        for (class, name) in reference.classes.iter().enumerate() {
+            if plans.trials.iter().any(|plan| plan.left_out == class as u32) && !enough(class as u32) {
+                plans.trials.retain(|plan| plan.left_out != class as u32);
+                plans.skipped.push((name.clone(), format!("fewer than {LEAST} cells of the query are called so")));
+            }
+        }
+        plans
+    }
+
+    fn says_something(&self, reference: &Reference) -> bool {
+        let learnt: BTreeSet<u32> = self.reference.iter().map(|&row| reference.y[row]).collect();
+        let Some(query) = &self.query else { return learnt.len() > 1 };
+        let unknown = query.iter().filter(|&&row| reference.y[row] == self.left_out).count();
+        let known = query.iter().filter(|&&row| learnt.contains(&reference.y[row])).count();
+        learnt.len() > 1 && unknown >= LEAST && known >= LEAST
+    }
+}
+
+impl Plans {
+    /// `queries` says by name what plays the query for a class.
+    fn new(
+        reference: &Reference,
+        types: &[String],
+        repeats: usize,
+        seed: u64,
+        by_batch: bool,
+        queries: impl Fn(u32) -> Vec<(String, Option<Vec<usize>>)>,
+    ) -> Plans {
         let mut plans = Plans { trials: Vec::new(), by_batch, skipped: Vec::new() };
         for (class, name) in reference.classes.iter().enumerate() {
             if !types.is_empty() && !types.contains(name) {
                 continue;
             }
             let class = class as u32;
-            let queries = match &reference.batch {
-                Some(batch) if by_batch => by_batches(reference, batch, &batches, class),
-                _ => by_part(reference, class, settings.split_seed),
-            };
-            let fine: Vec<Plan> = queries
+            let fine: Vec<Plan> = queries(class)
                 .into_iter()
                 .filter_map(|(query_name, query)| {
                     let mut plan = Plan {
@@ -68,6 +112,7 @@ impl Plan {
                         query,
                         by_batch,
                         seed,
+                        otherwise: false,
                     };
                     plan.reference = rest(reference, &plan);
                     plan.says_something(reference).then_some(plan)
@@ -86,11 +131,10 @@ impl Plan {
         plans
     }
 
-    fn says_something(&self, reference: &Reference) -> bool {
-        let learnt: BTreeSet<u32> = self.reference.iter().map(|&row| reference.y[row]).collect();
-        let unknown = self.query.iter().filter(|&&row| reference.y[row] == self.left_out).count();
-        let known = self.query.iter().filter(|&&row| learnt.contains(&reference.y[row])).count();
-        learnt.len() > 1 && unknown >= LEAST && known >= LEAST
+    /// The same trials once more with features made in the other way.
+    pub fn otherwise(&mut self) {
+        let more: Vec<Plan> = self.trials.iter().map(|plan| Plan { otherwise: true, ..plan.clone() }).collect();
+        self.trials.extend(more);
     }
 }
 
@@ -122,7 +166,8 @@ fn by_part(reference: &Reference, class: u32, seed: u64) -> Vec<(String, Vec<usi
 
 /// All other cells of other classes, but for classes of which a single cell is left.
 fn rest(reference: &Reference, plan: &Plan) -> Vec<usize> {
-    let free = |&row: &usize| reference.y[row] != plan.left_out && plan.query.binary_search(&row).is_err();
+    let query = plan.query.as_deref().unwrap_or_default();
+    let free = |&row: &usize| reference.y[row] != plan.left_out && query.binary_search(&row).is_err();
     let rows: Vec<usize> = (0..reference.y.len()).filter(free).collect();
     let mut counts = vec![0usize; reference.classes.len()];
     rows.iter().for_each(|&row| counts[reference.y[row] as usize] += 1);
@@ -167,9 +212,10 @@ mod tests {
                 let others = (0..3).filter(|c| *c != plan.left_out).collect::<BTreeSet<u32>>();
                 assert!(learnt.is_superset(&others));
                 assert_eq!(reference.only(&plan.reference).classes.len(), learnt.len());
-                assert!(plan.query.iter().all(|row| plan.reference.binary_search(row).is_err()));
+                let query = plan.query.as_ref().unwrap();
+                assert!(query.iter().all(|row| plan.reference.binary_search(row).is_err()));
                 if let (Some(batch), true) = (&reference.batch, plan.by_batch) {
-                    assert!(plan.query.iter().all(|&row| batch[row] == plan.query_name));
+                    assert!(query.iter().all(|&row| batch[row] == plan.query_name));
                 }
             }
             let names: BTreeSet<String> = plans.trials.iter().map(Plan::name).collect();
@@ -181,5 +227,24 @@ mod tests {
     fn named_types_alone_are_left_out() {
         let plans = Plan::all(&reference(2), &["b".into()], &Settings::default(), 1, 0);
         assert!(plans.trials.len() == 2 && plans.trials.iter().all(|plan| plan.left_out_name == "b"));
+    }
+
+    #[test]
+    fn in_the_query_at_hand_types_are_looked_for_that_the_run_has_found_there() {
+        let reference = reference(2);
+        let said: Vec<Option<u32>> = (0..30).map(|i| [Some(0), Some(1), None][i % 3]).collect();
+        let mut plans = Plan::at_hand(&reference, &said, &[], 1, 0);
+        let names = |plans: &Plans| plans.trials.iter().map(|plan| plan.left_out_name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&plans), ["a", "b"]);
+        assert_eq!(plans.skipped.iter().map(|s| s.0.as_str()).collect::<Vec<_>>(), ["c", "d"]);
+        for plan in &plans.trials {
+            assert!(plan.query.is_none() && plan.by_batch);
+            // All that the reference has of the others.
+            assert_eq!(plan.reference.len(), reference.y.iter().filter(|y| **y != plan.left_out).count());
+        }
+        plans.otherwise();
+        assert_eq!(names(&plans), ["a", "b", "a", "b"]);
+        let different: BTreeSet<String> = plans.trials.iter().map(Plan::name).collect();
+        assert_eq!(different.len(), 4);
     }
 }

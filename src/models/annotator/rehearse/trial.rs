@@ -2,10 +2,9 @@
 
 use super::super::cells::Query;
 use super::super::features;
-use super::super::inputs::Inputs;
-use super::super::options::TrainOptions;
 use super::super::score::Score;
 use super::super::trained::Lesson;
+use super::Stage;
 use super::plan::Plan;
 use crate::analysis::conformal::Conformal;
 use crate::analysis::metrics::ranking::auroc;
@@ -14,6 +13,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::models::ebm::Cells;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What one trial found.
@@ -31,7 +31,7 @@ pub struct Trial {
     pub known_cells: usize,
     /// Cells of the type that was left out.
     pub unknown_cells: usize,
-    /// Share of the known cells with the right label.
+    /// Share of the known cells with the right label; in the query at hand with the run's.
     pub accuracy: f64,
     /// Labels that the unknown cells got.
     pub becomes: BTreeMap<String, usize>,
@@ -64,8 +64,8 @@ pub(super) enum Outcome {
 ///
 /// # Errors
 /// `Error::Interrupted`, and those of the device; data that cannot be learnt from are an outcome.
-pub(super) fn play(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64, device: &Device) -> Result<Outcome> {
-    match find(plan, inputs, train, fpr, device) {
+pub(super) fn play(plan: &Plan, stage: &Stage, device: &Device) -> Result<Outcome> {
+    match find(plan, stage, device) {
         Ok(trial) => Ok(Outcome::Done(trial)),
         Err(error @ (Error::Data { .. } | Error::Argument { .. })) => {
             Ok(Outcome::Impossible { left_out: plan.left_out_name.clone(), why: error.to_string() })
@@ -74,24 +74,39 @@ pub(super) fn play(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64,
     }
 }
 
-fn find(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64, device: &Device) -> Result<Trial> {
-    let (settings, whole) = (&inputs.settings, &inputs.reference);
+/// What plays the query, and the class of each of its cells: the true one, or what the run says of cells at
+/// hand, whose true one is nowhere.
+fn query<'a>(plan: &Plan, stage: &'a Stage) -> Result<(Cow<'a, Query>, Vec<Option<u32>>)> {
+    let whole = &stage.inputs.reference;
+    match (&plan.query, &stage.inputs.query) {
+        (Some(rows), _) => {
+            let batch = whole.batch.as_ref().filter(|_| plan.by_batch);
+            let query = Query {
+                expression: whole.expression.select(rows),
+                batch: batch.map(|b| rows.iter().map(|&row| b[row].clone()).collect()),
+            };
+            Ok((Cow::Owned(query), rows.iter().map(|&row| Some(whole.y[row])).collect()))
+        }
+        (None, Some(query)) => Ok((Cow::Borrowed(query), stage.said.clone())),
+        (None, None) => Err(Error::Argument { op: "rehearsal", what: "there is no query at hand".into() }),
+    }
+}
+
+fn find(plan: &Plan, stage: &Stage, device: &Device) -> Result<Trial> {
+    let (whole, train, fpr) = (&stage.inputs.reference, stage.train, stage.fpr);
+    let settings = stage.settings(plan);
     let mut reference = whole.only(&plan.reference);
-    let batch = whole.batch.as_ref().filter(|_| plan.by_batch);
-    if batch.is_none() {
+    if !plan.by_batch {
         // The query is then a batch of its own.
         reference.batch = None;
     }
-    let query = Query {
-        expression: whole.expression.select(&plan.query),
-        batch: batch.map(|b| plan.query.iter().map(|&row| b[row].clone()).collect()),
-    };
+    let (query, class) = query(plan, stage)?;
     let split = stratified_split(&reference.y, settings.split, settings.split_seed);
-    let prepared = features::fit(&reference, Some(&query), &split.train, &settings.features, &mut |_| {})?;
+    let prepared = features::fit(&reference, Some(query.as_ref()), &split.train, &settings.features, &mut |_| {})?;
     let (x, empty) = match prepared.query {
         Some(x) => (x, prepared.empty_query),
         None => {
-            let projected = prepared.model.project(&query, train.min_gene_overlap, &mut |_| {})?;
+            let projected = prepared.model.project(query.as_ref(), train.min_gene_overlap, &mut |_| {})?;
             (projected.x, projected.empty)
         }
     };
@@ -103,18 +118,20 @@ fn find(plan: &Plan, inputs: &Inputs, train: &TrainOptions, fpr: f64, device: &D
     let (answers, scores) = learnt.judge(&x, prepared.width, &empty, device)?;
     let held_out = &learnt.held_out.scores;
 
-    let name = |row: usize| whole.classes[whole.y[plan.query[row]] as usize].as_str();
+    let name = |row: usize| class[row].map(|class| whole.classes[class as usize].as_str());
     let here = |row: &usize| !empty[*row];
-    let unknown: Vec<usize> = (0..empty.len()).filter(here).filter(|&row| name(row) == plan.left_out_name).collect();
-    let known: Vec<usize> =
-        (0..empty.len()).filter(here).filter(|&row| reference.classes.iter().any(|c| c == name(row))).collect();
+    let unknown: Vec<usize> = (0..empty.len()).filter(here).filter(|&row| class[row] == Some(plan.left_out)).collect();
+    let known: Vec<usize> = (0..empty.len())
+        .filter(here)
+        .filter(|&row| name(row).is_some_and(|name| reference.classes.iter().any(|c| c == name)))
+        .collect();
     if known.is_empty() || unknown.is_empty() {
         return Err(Error::data("the query", "no cell has counts in the genes used", "filter cells before training"));
     }
     let said = |row: usize| reference.classes[answers.label[row] as usize].as_str();
     let mut becomes = BTreeMap::new();
     unknown.iter().for_each(|&row| *becomes.entry(said(row).to_owned()).or_insert(0) += 1);
-    let right = known.iter().filter(|&&row| said(row) == name(row)).count();
+    let right = known.iter().filter(|&&row| Some(said(row)) == name(row)).count();
     let mut found = Vec::new();
     for (score, values) in scores.iter() {
         let of = |rows: &[usize]| rows.iter().map(|&row| f64::from(values[row])).collect::<Vec<f64>>();
