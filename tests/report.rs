@@ -3,6 +3,7 @@
 use cytograd::data::simulate::{SimulateParams, simulate};
 use cytograd::data::{Column, Entry, Matrix, h5ad};
 use cytograd::device::Device;
+use cytograd::models::annotator::rehearse::{RehearseOptions, rehearse};
 use cytograd::models::annotator::{AnnotateOptions, Profile, TrainOptions, annotate, train};
 use cytograd::models::ebm::Model;
 use cytograd::models::run::Silent;
@@ -57,6 +58,9 @@ fn made() -> &'static Made {
         options.query = Some(path("cells.h5ad"));
         options.settings = Some(settings);
         train(&options, &device, &mut Silent).unwrap();
+        let few = data.obs.get("cell_type").unwrap().text(0).unwrap();
+        rehearse(&RehearseOptions { types: vec![few], ..RehearseOptions::new(path("run")) }, &device, &mut Silent)
+            .unwrap();
         let mut options = AnnotateOptions::new(path("run"), path("cells.h5ad"), path("annotated.h5ad"));
         options.filter = vec!["batch=batch1".parse().unwrap()];
         options.all_scores = true;
@@ -123,6 +127,7 @@ fn the_page_shows_every_cell_and_needs_nothing_from_outside() {
     assert_eq!(html.matches("http:").count(), html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count());
     assert!(html.contains("T &lt;4&gt; &amp; &quot;B&quot;, it&#39;s") && !html.contains("<4>"));
     assert!(!html.contains("NaN") && !html.contains("inf\""));
+    assert!(html.contains("Unseen types, rehearsed") && html.contains("looked for in the query, as the run labels it"));
     for figure in ["tsne_labels", "tsne_unknown", "tsne_truth"] {
         assert_eq!(dots(&html, figure), made().cells, "{figure}");
     }

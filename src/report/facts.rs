@@ -24,6 +24,7 @@ pub fn of_run(run: &RunFolder) -> Table {
     add("seed", m.seed.to_string());
     add("device", format!("{}, math {}", m.device, m.math));
     add("profile", plain(&m.configuration["profile"]));
+    add("genes weigh by", plain(&m.configuration["settings"]["features"]["gene_scale"]));
     add("labels", format!("{}: {}", m.labels.len(), m.labels.join(", ")));
     add("genes", m.genes.len().to_string());
     add("reference", plain(&reference["file"]));

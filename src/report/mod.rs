@@ -2,7 +2,7 @@
 //!
 //! May use: `plots`, `models`, `analysis`, `data`. What a run or a file does not hold is left out of the
 //! page, which says so. In the order of the page: [`cells`] (what a file says of its cells), `scores`
-//! (figures of them), `unknown` (likely new populations), `planes` (t-SNE), `training` (the log as
+//! (figures of them), `unknown` (likely new populations), `rehearsal` (which of them a flag shows), `planes` (t-SNE), `training` (the log as
 //! curves), `facts`; then `page` (HTML), [`pipeline`] (MultiQC, versions).
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod facts;
 mod page;
 pub mod pipeline;
 mod planes;
+mod rehearsal;
 mod sampled;
 mod scores;
 mod training;
@@ -112,6 +113,7 @@ pub fn report(options: &ReportOptions, device: &Device, observer: &mut dyn Obser
         tiles.extend(tiles_of_cells(&cells, found.len()));
         sections.extend(annotation(&cells, &state, &mut missing));
         sections.push(new_populations(&found));
+        sections.extend(rehearsal::section(&run, &mut missing));
         match &cells.embedding {
             _ if options.most_cells == 0 => {}
             Some((x, width)) => {

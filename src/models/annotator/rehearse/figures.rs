@@ -2,8 +2,10 @@
 
 use super::super::preparation::Preparation;
 use super::super::score::Score;
+use super::RESULT;
 use super::trial::{Outcome, Trial};
 use crate::error::{Error, Result};
+use crate::models::run::RunFolder;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ const CAUGHT: f64 = 0.5;
 const IN_PART: f64 = 0.2;
 
 /// A rehearsal's result.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The run.
     pub run: PathBuf,
@@ -60,7 +62,7 @@ pub enum On {
 }
 
 /// Whether an unseen type would be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// At least half of its cells are flagged.
@@ -72,7 +74,7 @@ pub enum Verdict {
 }
 
 /// What became of one type, mean over its trials.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TypeFigures {
     /// The type that was left out.
     pub left_out: String,
@@ -93,7 +95,7 @@ pub struct TypeFigures {
 }
 
 /// One score, mean over types (and within them over trials).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScoreFigures {
     /// Which one.
     pub score: Score,
@@ -182,6 +184,23 @@ impl Rehearsal {
             trials,
             seconds,
             other: None,
+        })
+    }
+
+    /// The last one of a run.
+    ///
+    /// # Errors
+    /// `Error::Run` if this version cannot read it.
+    pub fn of(run: &RunFolder) -> Result<Option<Rehearsal>> {
+        if !run.manifest().files.contains_key(RESULT) {
+            return Ok(None);
+        }
+        let path = run.path().join(RESULT);
+        let text = std::fs::read(&path).map_err(|e| Error::io(&path, "reading", e))?;
+        serde_json::from_slice(&text).map(Some).map_err(|e| Error::Run {
+            path,
+            what: format!("is of another version ({e})"),
+            fix: "rehearse again".into(),
         })
     }
 
@@ -279,35 +298,41 @@ mod tests {
     use super::*;
     use crate::models::annotator::score::Kind;
 
-    /// Two trials with these AUROCs per score.
-    fn choice(of: &[(Kind, [f64; 2])], own: Score) -> Score {
-        let trial = |at: usize| Trial {
-            left_out: at.to_string(),
-            query: "q".into(),
+    fn trial(left_out: &str, auroc: &[(Kind, f64)]) -> Trial {
+        let of =
+            |&(kind, auroc): &(Kind, f64)| TrialScore { score: kind.plain(), auroc, power: 0.0, false_alarms: 0.0 };
+        Trial {
+            left_out: left_out.into(),
+            query: "the query".into(),
             seed: 0,
             reference_cells: 9,
             known_cells: 9,
             unknown_cells: 9,
             accuracy: 1.0,
             becomes: BTreeMap::new(),
-            scores: of
-                .iter()
-                .map(|(kind, auroc)| TrialScore {
-                    score: kind.plain(),
-                    auroc: auroc[at],
-                    power: 0.0,
-                    false_alarms: 0.0,
-                })
-                .collect(),
+            scores: auroc.iter().map(of).collect(),
+        }
+    }
+
+    /// A rehearsal of two types with these AUROCs per score.
+    fn rehearsal(preparation: Preparation, of: &[(Kind, [f64; 2])], own: Score) -> Rehearsal {
+        let about = About {
+            run: "run".into(),
+            model: "lda".into(),
+            on: On::Query,
+            by: None,
+            preparation,
+            fpr: 0.05,
+            own,
+            seconds: 0.0,
         };
-        let figures = of.iter().map(|(kind, auroc)| ScoreFigures {
-            score: kind.plain(),
-            auroc: 0.5 * (auroc[0] + auroc[1]),
-            worst: auroc[0].min(auroc[1]),
-            power: 0.0,
-            false_alarms: 0.0,
-        });
-        choose(&figures.collect::<Vec<_>>(), &[trial(0), trial(1)], own)
+        let at = |at: usize| of.iter().map(|(kind, auroc)| (*kind, auroc[at])).collect::<Vec<_>>();
+        let outcomes = [trial("a", &at(0)), trial("b", &at(1))].map(Outcome::Done);
+        Rehearsal::new(about, Vec::new(), outcomes.into_iter()).unwrap()
+    }
+
+    fn choice(of: &[(Kind, [f64; 2])], own: Score) -> Score {
+        rehearsal(Preparation::Variance, of, own).chosen
     }
 
     #[test]
@@ -325,33 +350,11 @@ mod tests {
 
     #[test]
     fn the_other_preparation_is_better_where_its_chosen_score_finds_more() {
-        let with = |way: Preparation, auroc: [f64; 2]| {
-            let trial = |at: usize| Trial {
-                left_out: ["a", "b"][at].into(),
-                query: "the query".into(),
-                seed: 0,
-                reference_cells: 9,
-                known_cells: 9,
-                unknown_cells: 9,
-                accuracy: 1.0,
-                becomes: BTreeMap::new(),
-                scores: vec![TrialScore { score: Kind::Knn.plain(), auroc: auroc[at], power: 0.0, false_alarms: 0.0 }],
-            };
-            let about = About {
-                run: "run".into(),
-                model: "lda".into(),
-                on: On::Query,
-                by: None,
-                preparation: way,
-                fpr: 0.05,
-                own: Kind::Knn.plain(),
-                seconds: 0.0,
-            };
-            Rehearsal::new(about, Vec::new(), [0, 1].map(|at| Outcome::Done(trial(at))).into_iter()).unwrap()
-        };
-        let compared = |own, other| Rehearsal {
-            other: Some(Box::new(with(Preparation::Zscore, other))),
-            ..with(Preparation::Variance, own)
+        let own = Kind::Knn.plain();
+        let with = |way, auroc| rehearsal(way, &[(Kind::Knn, auroc)], own);
+        let compared = |first, second| Rehearsal {
+            other: Some(Box::new(with(Preparation::Zscore, second))),
+            ..with(Preparation::Variance, first)
         };
         assert!(compared([0.5, 0.6], [0.7, 0.6]).better().is_some_and(|r| r.preparation == Preparation::Zscore));
         assert!(compared([0.5, 0.6], [0.5, 0.61]).better().is_none());
