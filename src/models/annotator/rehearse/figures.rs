@@ -1,7 +1,7 @@
 //! What all trials together say: per type, per score, and which score is best.
 
 use super::super::preparation::Preparation;
-use super::super::score::Score;
+use super::super::score::{Kind, Score};
 use super::RESULT;
 use super::trial::{Outcome, Trial};
 use crate::error::{Error, Result};
@@ -233,7 +233,7 @@ pub(super) struct About {
     pub by: Option<String>,
     pub preparation: Preparation,
     pub fpr: f64,
-    /// The model's own score, which wins where no other is better.
+    /// The model's own score.
     pub own: Score,
     pub seconds: f64,
 }
@@ -268,8 +268,12 @@ fn type_figures(
     }
 }
 
-/// The best by mean AUROC; of those that are about as good the model's own, else the simplest. About as
-/// good is what differs by less than [`CLOSE`], or by less than [`CERTAIN`] standard errors of the
+/// The score that does best inside references on the whole, whatever the model: over 32 tasks (one batch as the
+/// query, one type left out; lda) AUROC 0.80, max p 0.56, neighbours 0.70 and averaged 0.73, log p(x) 0.74.
+const GENERAL: Score = Score { smooth: true, kind: Kind::Mahalanobis };
+
+/// The best by mean AUROC; of those that are about as good [`GENERAL`], else the model's own, else the simplest.
+/// About as good is what differs by less than [`CLOSE`], or by less than [`CERTAIN`] standard errors of the
 /// difference over all trials: a few trials do not tell such scores apart.
 fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
     let Some(best) = scores.iter().max_by(|a, b| a.auroc.total_cmp(&b.auroc)) else { return own };
@@ -284,19 +288,18 @@ fn choose(scores: &[ScoreFigures], trials: &[Trial], own: Score) -> Score {
         let mean = apart.iter().sum::<f64>() / n;
         (apart.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt()
     };
-    let mut close =
-        scores.iter().filter(|s| best.auroc - s.auroc <= CLOSE.max(CERTAIN * error(s.score))).map(|s| s.score);
-    match close.clone().any(|score| score == own) {
-        true => own,
-        false => close.next().unwrap_or(own),
-    }
+    let close: Vec<Score> = scores
+        .iter()
+        .filter(|s| best.auroc - s.auroc <= CLOSE.max(CERTAIN * error(s.score)))
+        .map(|s| s.score)
+        .collect();
+    [GENERAL, own].into_iter().find(|score| close.contains(score)).unwrap_or(close[0])
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::trial::TrialScore;
     use super::*;
-    use crate::models::annotator::score::Kind;
 
     fn trial(left_out: &str, auroc: &[(Kind, f64)]) -> Trial {
         let of =
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_score_is_chosen_and_ties_go_to_the_models_own_then_to_the_simpler() {
+    fn the_best_score_is_chosen_and_ties_go_to_the_general_the_models_own_the_simpler() {
         let own = Kind::LogPx.plain();
         let (low, high) = (Kind::Knn, Kind::Mahalanobis);
         let all = [(Kind::MaxP, [0.6, 0.6]), (low, [0.845, 0.845]), (high, [0.85, 0.85]), (Kind::LogPx, [0.7, 0.7])];
@@ -346,6 +349,15 @@ mod tests {
         assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.6, 0.9])], own), own);
         assert_eq!(choice(&[(high, [0.9, 0.8]), (Kind::LogPx, [0.8, 0.7])], own), high.plain());
         assert_eq!(choice(&[], own), own);
+        let general = |auroc| {
+            let score = |score, auroc| ScoreFigures { score, auroc, worst: auroc, power: 0.0, false_alarms: 0.0 };
+            let all = [score(own, 0.85), score(low.plain(), 0.85), score(GENERAL, auroc)];
+            let of = |score, auroc| TrialScore { score, auroc, power: 0.0, false_alarms: 0.0 };
+            let trial =
+                Trial { scores: vec![of(own, 0.85), of(low.plain(), 0.85), of(GENERAL, auroc)], ..trial("a", &[]) };
+            choose(&all, &[trial.clone(), trial], own)
+        };
+        assert_eq!((general(0.845), general(0.8)), (GENERAL, own));
     }
 
     #[test]
