@@ -48,13 +48,14 @@ one-class() {
     run one-class-facs one-class "${facs[@]}"
 }
 
-# The paper's network and sampler, with as many iterations as it takes to diverge on small references.
+# The paper's network, with step size 10 and as many iterations as it takes to diverge on small references.
 ablation() {
-    run ablation-kang ablation "${kang[@]}" "${stimulated[@]}" --hold-out "B cells" --profile paper --epochs 60 --seeds 3
+    run ablation-kang ablation "${kang[@]}" "${stimulated[@]}" --hold-out "B cells" --profile paper --epochs 60 --seeds 3 \
+        --set ebm.sgld.alpha=10
 }
 
 sweep() {
-    run sweep-kang sweep "${kang[@]}" --where condition=ctrl --epochs 60 --trials 16
+    run sweep-kang sweep "${kang[@]}" --where condition=ctrl --profile small --epochs 60 --trials 32
 }
 
 for part in "${parts[@]}"; do
