@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Eleven tasks on four real data sets, one or two types left out of each reference: accuracy on known
 # types and AUROC of every score, per model, with the preparation and the score that a rehearsal on the
-# query chooses, which sees no label of the query. Usage: [TRAIN="OPTIONS"] benches/baselines.sh FOLDER [PROGRAM [SEEDS [MODEL ...]]], FOLDER
-# holding the .h5ad files; TRAIN, as in --profile paper, goes to every training.
+# query chooses, which sees no label of the query. Usage: [VARIABLE=..] benches/baselines.sh FOLDER [PROGRAM [SEEDS
+# [MODEL ...]]], FOLDER holding the .h5ad files. TRAIN="OPTIONS" goes to every training, REHEARSE= leaves rehearsals out,
+# PREPARATION=variance or zscore fixes that, TASKS=inside takes 32 tasks inside the references: one batch or donor as the query.
 set -euo pipefail
 folder=${1:?the folder with kang_ifnb_pbmc.h5ad, pbmc_10x_3chem.h5ad, pancreas_human_5tech.h5ad, cellbench_3tech_panel.h5ad}
 program=${2:-cytograd}
@@ -25,6 +26,27 @@ tasks=(
     "cellbench|cellbench_3tech_panel|technology|technology=10x|dataset=5cl|"
 )
 
+if [[ ${TASKS:-} == inside ]]; then
+    tasks=()
+    for type in "B cells" "CD14+ Monocytes" "CD4 T cells" "CD8 T cells" "FCGR3A+ Monocytes"; do
+        for pair in "101 107" "107 101"; do
+            read -r a b <<<"$pair"
+            tasks+=("kang|kang_ifnb_pbmc|donor|condition=ctrl,donor=$a|condition=ctrl,donor=$b|$type")
+        done
+    done
+    for type in T_CD4 Mono_CD14 T_CD8 B Mono_CD16 NK; do
+        for pair in "v1 v2" "v2 v1"; do
+            read -r a b <<<"$pair"
+            tasks+=("pbmc|pbmc_10x_3chem|technology|technology=10x 3' $a|technology=10x 3' $b|$type")
+        done
+    done
+    for type in alpha beta ductal acinar delta; do
+        # A single endothelial cell of inDrop is too few to learn from.
+        tasks+=("pancreas|pancreas_human_5tech|technology|technology=indrop|technology=smartseq2|$type,endothelial")
+        tasks+=("pancreas|pancreas_human_5tech|technology|technology=smartseq2|technology=indrop|$type")
+    done
+fi
+
 # `FLAG A FLAG B ...` from a list with commas.
 conditions() {
     local flag=$1 list=$2 part
@@ -41,9 +63,9 @@ for task in "${tasks[@]}"; do
     for model in "${models[@]}"; do
         for seed in $seeds; do
             # shellcheck disable=SC2086  # options, several words
-            "$program" train "$model" ${TRAIN:-} --reference "$folder/$file.h5ad" "${where[@]}" --query "$folder/$file.h5ad" \
+            "$program" train "$model" ${TRAIN:-} ${PREPARATION:+--preparation "$PREPARATION"} --reference "$folder/$file.h5ad" "${where[@]}" --query "$folder/$file.h5ad" \
                 "${query_where[@]}" --label-key cell_type --batch-key "$batch" "${hold_out[@]}" \
-                --seed "$seed" --rehearse --out "$work/run" --overwrite --json -q >"$work/run.json"
+                --seed "$seed" ${REHEARSE---rehearse} --out "$work/run" --overwrite --json -q >"$work/run.json"
             # Of the run's own rehearsal: the other preparation's is further in.
             rehearsed() { sed -n "s/^    \"$1\": \"\(.*\)\",/\1/p" "$work/run.json"; }
             chosen="$(rehearsed preparation),$(rehearsed chosen)"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The tables of docs/RESULTS.md: the protocols of the CLAMS paper on five real data sets. Goes on where it was stopped.
 # Usage: benches/experiments.sh FOLDER OUT [PROGRAM [PART ...]], FOLDER holding the .h5ad files, PARTs of annotation,
-# one-class, ablation, sweep.
+# one-class, ablation, clipping, sweep.
 set -euo pipefail
 folder=${1:?the folder with the .h5ad files} out=${2:?a folder for the results} program=${3:-cytograd}
 shift $(($# < 3 ? $# : 3))
 parts=("$@")
-[[ ${#parts[@]} -gt 0 ]] || parts=(annotation one-class ablation sweep)
+[[ ${#parts[@]} -gt 0 ]] || parts=(annotation one-class ablation clipping sweep)
 
 # file | batch key
 kang=(--reference "$folder/kang_ifnb_pbmc.h5ad" --label-key cell_type --batch-key condition)
@@ -50,12 +50,23 @@ one-class() {
 
 # The paper's network, with step size 10 and as many iterations as it takes to diverge on small references.
 ablation() {
-    run ablation-kang ablation "${kang[@]}" "${stimulated[@]}" --hold-out "B cells" --profile paper --epochs 60 --seeds 3 \
+    run ablation-kang ablation "${kang[@]}" "${stimulated[@]}" --hold-out "B cells" --profile paper --epochs 60 --seeds 1 \
         --set ebm.sgld.alpha=10
 }
 
+# JEM with each clipping function, at the default learning rate and at ten times that.
+clipping() {
+    local clip rate
+    for rate in 0.0001 0.001; do
+        for clip in none leaky-relu elu relu; do
+            run "clipping-$clip-$rate" annotation "${kang[@]}" "${stimulated[@]}" --hold-out "B cells" --profile paper \
+                --epochs 60 --seeds 2 --models jem --set ebm.sgld.alpha=10 --set ebm.loss.clip="$clip" --set ebm.optim.lr="$rate"
+        done
+    done
+}
+
 sweep() {
-    run sweep-kang sweep "${kang[@]}" --where condition=ctrl --profile small --epochs 60 --trials 32
+    run sweep-kang sweep "${kang[@]}" --where condition=ctrl --profile small --epochs 60 --trials 8
 }
 
 for part in "${parts[@]}"; do

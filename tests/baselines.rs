@@ -164,8 +164,10 @@ fn a_query_at_hand_plays_itself_by_the_labels_that_the_run_gives_it() {
     assert!(rehearse(&asked, &device, &mut Silent).unwrap_err().to_string().contains("--by with --on query"));
     let alone = folder.path().join("alone");
     train(&options(Baseline::Lda, &alone, None), &device, &mut Silent).unwrap();
-    let wish = RehearseOptions { on: Some(On::Query), ..RehearseOptions::new(&alone) };
-    assert!(rehearse(&wish, &device, &mut Silent).unwrap_err().to_string().contains("no query at hand"));
+    for (on, query) in [(Some(On::Query), None), (None, Some(file().to_owned()))] {
+        let wish = RehearseOptions { on, query, ..RehearseOptions::new(&alone) };
+        assert!(rehearse(&wish, &device, &mut Silent).unwrap_err().to_string().contains("no query at hand"));
+    }
 }
 
 #[test]

@@ -105,12 +105,7 @@ pub fn text(r: &Rehearsal) -> String {
                 format!("{:.3}", t.auroc),
                 percent(t.power),
                 percent(t.false_alarms),
-                match t.verdict {
-                    Verdict::Caught => "caught",
-                    Verdict::InPart => "in part",
-                    Verdict::Missed => "missed",
-                }
-                .into(),
+                t.verdict.name().into(),
                 format!("{} {}", t.becomes.0, percent(t.becomes.1)),
             ]
         })

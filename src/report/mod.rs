@@ -2,8 +2,8 @@
 //!
 //! May use: `plots`, `models`, `analysis`, `data`. What a run or a file does not hold is left out of the
 //! page, which says so. In the order of the page: [`cells`] (what a file says of its cells), `scores`
-//! (figures of them), `unknown` (likely new populations), `rehearsal` (which of them a flag shows), `planes` (t-SNE), `training` (the log as
-//! curves), `facts`; then `page` (HTML), [`pipeline`] (MultiQC, versions).
+//! (figures of them), `unknown` (likely new populations), `rehearsal` (which of them a flag shows), `planes`
+//! (t-SNE), `training` (the log as curves), `facts`; then `page` (HTML), [`pipeline`] (MultiQC, versions).
 #![forbid(unsafe_code)]
 
 pub mod cells;

@@ -2,7 +2,7 @@
 
 use super::page::Section;
 use super::percent;
-use crate::models::annotator::rehearse::{On, Rehearsal, Verdict};
+use crate::models::annotator::rehearse::{On, Rehearsal};
 use crate::models::run::RunFolder;
 use crate::plots::Table;
 
@@ -22,17 +22,12 @@ pub fn section(run: &RunFolder, missing: &mut Vec<String>) -> Option<Section> {
     };
     let mut table = Table::new(&["left out", "AUROC", "flagged", "known cells flagged", "", "is called"]);
     for of in &rehearsal.types {
-        let verdict = match of.verdict {
-            Verdict::Caught => "caught",
-            Verdict::InPart => "in part",
-            Verdict::Missed => "missed",
-        };
         table.push(vec![
             of.left_out.clone(),
             format!("{:.3}", of.auroc),
             percent(of.power),
             percent(of.false_alarms),
-            verdict.into(),
+            of.verdict.name().into(),
             format!("{}, {}", of.becomes.0, percent(of.becomes.1)),
         ]);
     }

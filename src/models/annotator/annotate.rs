@@ -159,7 +159,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     if !(options.fpr > 0.0 && options.fpr < 1.0) {
         return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
     }
-    let Opened { folder, settings: _, state, features, method: _, trained } = Opened::open(&options.model, device)?;
+    let Opened { folder, state, features, trained, .. } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
     let (width, classes) = (features.width(), manifest.labels.len());
     let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, &e))?;

@@ -73,6 +73,17 @@ pub enum Verdict {
     Missed,
 }
 
+impl Verdict {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Caught => "caught",
+            Verdict::InPart => "in part",
+            Verdict::Missed => "missed",
+        }
+    }
+}
+
 /// What became of one type, mean over its trials.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TypeFigures {

@@ -83,6 +83,7 @@ impl RehearseOptions {
     }
 }
 
+/// In the run's folder.
 const RESULT: &str = "rehearsal.json";
 
 /// Rehearses with the reference and the settings of a finished run; the result is stored in its folder,
@@ -256,6 +257,9 @@ fn training(options: &RehearseOptions, manifest: &Manifest, observer: &mut dyn O
     let of = &about["query"];
     let path = options.query.clone().or_else(|| text(&of["path"]).map(PathBuf::from));
     match (options.on, path) {
+        (Some(On::Reference), _) if options.query.is_some() => {
+            return Err(Error::usage("--query with --on reference", "leave one of them out"));
+        }
         (Some(On::Reference), _) => {}
         (None, _) if options.by.is_some() => {}
         (Some(On::Query), _) if options.by.is_some() => {
@@ -265,7 +269,7 @@ fn training(options: &RehearseOptions, manifest: &Manifest, observer: &mut dyn O
             train.query = Some(path);
             train.query_filter = conditions(&of["where"])?;
         }
-        (Some(On::Query), _) => {
+        (on, _) if on.is_some() || options.query.is_some() => {
             return Err(Error::usage(
                 "the run had no query at hand in training",
                 "train with --query, or rehearse with --on reference",
