@@ -126,8 +126,9 @@ const EPOCHS: usize = 20;
 ///   components of a pancreas). Mean of twelve tasks, classifier alone: accuracy 0.892 to 0.903 with a
 ///   regression on the genes, 0.908 on 200 corrected components (here they are uncorrected, which was
 ///   not measured apart), AUROC of log p(x) 0.824 to 0.827. More components as such (100, 200) did worse;
-/// - the network models the difference to a Gaussian mixture ([`crate::models::ebm::base`]), p(y|x) is
-///   as it was: AUROC of log p(x) 0.66 to 0.75 on the thirty, classifier alone;
+/// - the network models the difference to a Gaussian mixture ([`crate::models::ebm::base`]): AUROC of log p(x)
+///   0.66 to 0.75 on the thirty, classifier alone. Labels are then read from both: accuracy 0.941 to 0.945 on 32
+///   tasks, CLAMS;
 /// - genes count by the variance of their log values: z-scores blow up what differs between laboratories
 ///   and little else. Mean of 38 tasks with one more type left out each, classifier alone: accuracy 0.906
 ///   to 0.939 (0.84 to 0.97 between two studies of pancreas, 0.935 to 0.920 between two chemistries of

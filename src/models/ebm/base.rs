@@ -2,9 +2,15 @@
 //!
 //! May use: `analysis::discriminant`, `tensor`. With a base, `log p(x) = log p0(x) + logsumexp_y f_y(x)`:
 //! p0 has one component per class and one covariance for all, fitted to the training cells. Every
-//! logit gets the same `log p0(x)`, so p(y|x) is the network's alone; the generative loss and the
+//! logit gets the same `log p0(x)`, so the network learns labels by itself; the generative loss and the
 //! Langevin chains are those of the sum. A few hundred cells do not teach a network what is far from
 //! them; that the mixture knows from the start.
+//!
+//! Cells are read by both ([`Base::beside`]): p(y|x) is the mean of the network's and the mixture's. Inside
+//! references (32 tasks, one type left out) the network alone has accuracy 0.941, the mixture 0.944, both
+//! 0.945 at the network's calibration error (0.037; the mixture's is 0.042). A network that was trained to
+//! mend the mixture's labels, its logits being `log p0(x, y) + f_y(x)`, has 0.941, and its log p(x) finds
+//! unseen types less well (AUROC 0.70, here 0.74).
 
 use super::cells::Cells;
 use super::train::Named;
@@ -71,9 +77,26 @@ impl Base {
 
     /// `log p0` of `x` `[rows, d]` as `[rows, 1]`.
     pub fn score(&self, x: &Tensor) -> Result<Tensor> {
-        let u = x.linear(&self.whiten, &self.offset, Activation::None)?;
-        let nearest = u.linear(&self.means, &self.weights, Activation::None)?.logsumexp()?;
+        let u = self.whitened(x)?;
+        let nearest = self.likeness(&u)?.logsumexp()?;
         nearest.unsqueeze(1)?.sub(&u.square()?.sum(&[1], true)?.mul_scalar(0.5)?)
+    }
+
+    /// The logits of `x` with those of the network, `[rows, C]`: a vector whose `logsumexp` is that of
+    /// `logits` and whose `softmax` is the mean of theirs and the mixture's `p0(y|x)`.
+    pub fn beside(&self, x: &Tensor, logits: &Tensor) -> Result<Tensor> {
+        let (own, others) = (logits.log_softmax()?, self.likeness(&self.whitened(x)?)?.log_softmax()?);
+        let sum = own.add(&others.sub(&own)?.softplus()?)?;
+        sum.add_scalar(-std::f32::consts::LN_2)?.add(&logits.logsumexp()?.unsqueeze(1)?)
+    }
+
+    fn whitened(&self, x: &Tensor) -> Result<Tensor> {
+        x.linear(&self.whiten, &self.offset, Activation::None)
+    }
+
+    /// `log p0(x, y)` of whitened cells but for `u u / 2`, which all classes share.
+    fn likeness(&self, u: &Tensor) -> Result<Tensor> {
+        u.linear(&self.means, &self.weights, Activation::None)
     }
 
     /// One draw from the component of each of `classes`, `[n, d]`.
@@ -150,6 +173,33 @@ mod tests {
         for (p, &s_p) in points.iter().zip(&s) {
             let (found, expected) = (f64::from(s_p - s[0]), exact(*p) - exact(points[0]));
             assert!((found - expected).abs() < 1e-4, "{p:?}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn cells_are_read_by_the_mean_of_both_and_keep_their_density() {
+        let device = Device::cpu(1);
+        let base = Base::fit(&cells(), 2, 0.5, &device).unwrap();
+        let x = Tensor::from_slice(&[0.0, 0.0, 2.5, 1.0, 4.5, -3.0, 900.0, 8.0], &[4, 2], &device).unwrap();
+        let z = Tensor::from_slice(&[1.0, -2.0, 0.5, 0.5, -300.0, 700.0, 60.0, -60.0], &[4, 2], &device).unwrap();
+        let read = base.beside(&x, &z).unwrap();
+        let values = |t: Result<Tensor>| t.unwrap().to_vec().unwrap();
+        for (a, b) in values(read.logsumexp()).iter().zip(values(z.logsumexp())) {
+            assert!((a - b).abs() <= 1e-6 * b.abs().max(1.0), "{a} {b}");
+        }
+        // The likeness of the classes in binary64, from the tensors of the mixture.
+        let [whiten, offset, means, weights] = [&base.whiten, &base.offset, &base.means, &base.weights]
+            .map(|t| t.to_vec().unwrap().into_iter().map(f64::from).collect::<Vec<_>>());
+        let probabilities = |z: [f64; 2]| [1.0 / (1.0 + (z[1] - z[0]).exp()), 1.0 / (1.0 + (z[0] - z[1]).exp())];
+        let (x, z) = (values(Ok(x)), values(Ok(z)));
+        for ((x, z), read) in x.chunks(2).zip(z.chunks(2)).zip(values(read.log_softmax()).chunks(2)) {
+            let u = [0, 1].map(|i| whiten[2 * i] * f64::from(x[0]) + whiten[2 * i + 1] * f64::from(x[1]) + offset[i]);
+            let others = probabilities([0, 1].map(|c| means[2 * c] * u[0] + means[2 * c + 1] * u[1] + weights[c]));
+            let own = probabilities([f64::from(z[0]), f64::from(z[1])]);
+            for c in 0..2 {
+                let (found, expected) = (f64::from(read[c]).exp(), (own[c] + others[c]) / 2.0);
+                assert!(read[c].is_finite() && (found - expected).abs() < 1e-5, "{x:?} {c}: {found} {expected}");
+            }
         }
     }
 

@@ -187,7 +187,7 @@ pub struct EbmConfig {
     pub loss: LossConfig,
     /// Divergence.
     pub divergence: DivergenceConfig,
-    /// The network models the difference to a Gaussian mixture ([`super::base`]).
+    /// The network models the difference to a Gaussian mixture, and cells are read by both ([`super::base`]).
     #[serde(default)]
     pub base: bool,
     /// A contrastive term beside the cross-entropy ([`super::hdge`]).

@@ -44,9 +44,9 @@ pub struct Figures {
     pub ece: f64,
 }
 
-/// Logits of `x` `[n, features]` in evaluation mode.
+/// What cells `x` `[n, features]` are read by ([`Network::readings`]).
 pub fn logits(network: &Network, x: &[f32], device: &Device) -> Result<Logits> {
-    let z = in_blocks(network, x, device, |x| network.logits(x, &Mode::eval()))?;
+    let z = in_blocks(network, x, device, |x| network.readings(x))?;
     Ok(Logits { z, classes: network.classes() })
 }
 

@@ -73,6 +73,16 @@ impl Network {
         }
     }
 
+    /// What cells are read by, `[rows, classes]`: its `softmax` is p(y|x), its `logsumexp` log p(x). The
+    /// logits, unless there is a base density ([`Base::beside`]).
+    pub fn readings(&self, x: &Tensor) -> Result<Tensor> {
+        let logits = self.logits(x, &Mode::eval())?;
+        match &self.base {
+            Some(base) => base.beside(x, &logits),
+            None => Ok(logits),
+        }
+    }
+
     /// The last hidden layer, `[rows, width]`.
     pub fn hidden(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let mut h = x.clone();
