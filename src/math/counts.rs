@@ -216,7 +216,8 @@ impl ZeroMixture {
     #[inline(always)]
     pub fn new(y: f32, h: f32) -> Self {
         let [b, fall] = Self::falls(y, h);
-        Self::from_parts(y, h, Self::a(h), b, fall)
+        let a = Self::a(h);
+        Self::from_parts(y, h, a, Self::inverse(a), b, fall)
     }
 
     /// `e^-|h|`
@@ -225,20 +226,25 @@ impl ZeroMixture {
         exp_low(-h.abs())
     }
 
+    /// `1 / (1 + a)`
+    #[inline(always)]
+    pub fn inverse(a: f32) -> f32 {
+        1.0 / (1.0 + a)
+    }
+
     /// `b` and, where `y < 1`, `expm1(-y)`.
     #[inline(always)]
     pub fn falls(y: f32, h: f32) -> [f32; 2] {
         exp_and_expm1(select(y < 1.0, -y, -(h + y).abs()))
     }
 
-    /// For what [`ZeroMixture::a`] and [`ZeroMixture::falls`] give.
+    /// For what [`ZeroMixture::a`], [`ZeroMixture::inverse`] and [`ZeroMixture::falls`] give.
     #[inline(always)]
-    pub fn from_parts(y: f32, h: f32, a: f32, b: f32, fall: f32) -> Self {
+    pub fn from_parts(y: f32, h: f32, a: f32, inverse: f32, b: f32, fall: f32) -> Self {
         let both = h + y;
         let near = y < 1.0;
         let inflated = h >= 0.0;
         let (on, off) = (select(inflated, 1.0, a), select(inflated, a, 1.0));
-        let inverse = 1.0 / (1.0 + a);
         let change = select(near, off * fall, b - a) * inverse;
         ZeroMixture { change, near, both, a, b, fall, on, off, inverse }
     }

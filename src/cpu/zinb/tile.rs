@@ -103,6 +103,7 @@ pub struct Tile {
     ratio: Values,
     log_ratio: Values,
     a: Values,
+    inverse: Values,
     b: Values,
     fall: Values,
     change: Values,
@@ -122,11 +123,18 @@ impl Tile {
             ratio: zero,
             log_ratio: zero,
             a: zero,
+            inverse: zero,
             b: zero,
             fall: zero,
             change: zero,
             gathered: vec![zero; 9],
         }
+    }
+
+    /// Of entry `g`, from the stages before.
+    #[inline(always)]
+    fn mixture(&self, y: f32, h: f32, g: usize) -> ZeroMixture {
+        ZeroMixture::from_parts(y, h, self.a[g], self.inverse[g], self.b[g], self.fall[g])
     }
 }
 
@@ -178,6 +186,8 @@ simd_fn! {
         let n = at.m.len().min(TILE);
         let (h, theta) = (&at.h[..n], &at.t.theta[..n]);
         for g in 0..n {
+            // A division, which is at work beside the exponential; the next stage has one already.
+            tile.inverse[g] = ZeroMixture::inverse(tile.a[g]);
             [tile.b[g], tile.fall[g]] = ZeroMixture::falls(theta[g] * tile.log_ratio[g], h[g]);
         }
     }
@@ -190,14 +200,14 @@ simd_fn! {
         if gradients {
             for g in 0..n {
                 let y = theta[g] * tile.log_ratio[g];
-                let mixture = ZeroMixture::from_parts(y, h[g], tile.a[g], tile.b[g], tile.fall[g]);
+                let mixture = tile.mixture(y, h[g], g);
                 tile.change[g] = mixture.change;
                 [tile.dm[g], tile.dr[g], tile.dh[g]] = mixture.slopes(tile.ratio[g], y, theta[g]);
             }
         } else {
             for g in 0..n {
                 let y = theta[g] * tile.log_ratio[g];
-                tile.change[g] = ZeroMixture::from_parts(y, h[g], tile.a[g], tile.b[g], tile.fall[g]).change;
+                tile.change[g] = tile.mixture(y, h[g], g).change;
             }
         }
     }
