@@ -1,6 +1,7 @@
 //! From `s` to K and h, element by element.
 
 use super::Pairs;
+use crate::cpu::lanes::{Four, Lanes, dispatch};
 use crate::kernel::mmd::{Kind, LANES};
 use crate::math::exp;
 
@@ -33,19 +34,8 @@ pub fn values(pairs: &Pairs, s: &mut [Row]) {
                 *s = (q * q) * q;
             }
         }
-        Kind::Gaussian | Kind::Laplacian => {
-            if let [g] = *gamma {
-                for s in s {
-                    for s in s {
-                        *s = exp(-(g * *s));
-                    }
-                }
-            } else {
-                for s in s {
-                    *s = over_gammas(gamma, s, |g, s| exp(-(g * s)));
-                }
-            }
-        }
+        // SAFETY: no slopes are asked for.
+        Kind::Gaussian | Kind::Laplacian => unsafe { scales(gamma, s.as_flattened_mut(), &mut []) },
         Kind::GaussianScale => {
             for s in s {
                 *s = over_gammas(gamma, s, |g, s| (g * s) * exp(-(g * s))).map(|v| -v);
@@ -54,28 +44,123 @@ pub fn values(pairs: &Pairs, s: &mut [Row]) {
     }
 }
 
-/// From `s` to K, in place, and to h.
+/// From `s` to K, in place, and to h, which is as long.
 #[inline(always)]
 pub fn values_slopes(pairs: &Pairs, s: &mut [Row], h: &mut [Row]) {
     let gamma = pairs.gamma;
-    for (s, h) in s.iter_mut().zip(h) {
-        match pairs.kind {
-            Kind::Linear | Kind::Distance => *h = [1.0; LANES],
-            Kind::Cubic => {
-                for (s, h) in s.iter_mut().zip(h) {
-                    let q = s.mul_add(pairs.scale, pairs.shift);
-                    *s = (q * q) * q;
-                    *h = q * q;
-                }
+    match pairs.kind {
+        Kind::Linear | Kind::Distance => h.fill([1.0; LANES]),
+        Kind::Cubic => {
+            for (s, h) in s.as_flattened_mut().iter_mut().zip(h.as_flattened_mut()) {
+                let q = s.mul_add(pairs.scale, pairs.shift);
+                *s = (q * q) * q;
+                *h = q * q;
             }
-            Kind::Gaussian | Kind::Laplacian => {
-                let slope = over_gammas(gamma, s, |g, s| g * exp(-(g * s)));
-                *s = over_gammas(gamma, s, |g, s| exp(-(g * s)));
-                *h = if gamma.len() == 1 { *s } else { slope };
-            }
-            Kind::GaussianScale => {
+        }
+        Kind::Gaussian | Kind::Laplacian if gamma.len() == 1 => {
+            values(pairs, s);
+            h.copy_from_slice(s);
+        }
+        Kind::Gaussian | Kind::Laplacian => {
+            assert_eq!(s.len(), h.len());
+            // SAFETY: as many slopes as values.
+            unsafe { scales(gamma, s.as_flattened_mut(), h.as_flattened_mut()) }
+        }
+        Kind::GaussianScale => {
+            for (s, h) in s.iter_mut().zip(h) {
                 *h = over_gammas(gamma, s, |g, s| (g * s - 1.0) * (g * exp(-(g * s))));
                 *s = over_gammas(gamma, s, |g, s| (g * s) * exp(-(g * s))).map(|v| -v);
+            }
+        }
+    }
+}
+
+dispatch! {
+    /// From `s`, whole groups of 16, to the sum of `exp(-g s)` over the scales, in place, and in `h`, which is as
+    /// long or empty, to the sum of `g exp(-g s)`: one exponential for both.
+    ///
+    /// # Safety
+    /// The lengths are as said.
+    unsafe fn scales(gamma: &[f32], s: &mut [f32], h: &mut [f32]) via
+        scales_with::<std::arch::x86_64::__m512>,
+        scales_with::<std::arch::x86_64::__m256>,
+        scales_with::<Four>
+}
+
+/// # Safety
+/// As `scales`; the processor has the instructions of `V`.
+#[inline(always)]
+unsafe fn scales_with<V: Lanes>(gamma: &[f32], s: &mut [f32], h: &mut [f32]) {
+    // Neither squares nor city distances are below 0.
+    let below = gamma.iter().all(|&g| g > 0.0);
+    // SAFETY: the caller's.
+    unsafe {
+        match (below, h.is_empty()) {
+            (true, true) => each_scale::<V, true, false>(gamma, s, h),
+            (true, false) => each_scale::<V, true, true>(gamma, s, h),
+            (false, true) => each_scale::<V, false, false>(gamma, s, h),
+            (false, false) => each_scale::<V, false, true>(gamma, s, h),
+        }
+    }
+}
+
+/// [`scales`]. If `BELOW`, all g are above 0 and no s is below.
+///
+/// # Safety
+/// As `scales_with`; `h` is empty unless `SLOPES`.
+#[inline(always)]
+unsafe fn each_scale<V: Lanes, const BELOW: bool, const SLOPES: bool>(gamma: &[f32], s: &mut [f32], h: &mut [f32]) {
+    let (values, slopes) = (s.as_mut_ptr(), h.as_mut_ptr());
+    let mut at = 0;
+    // SAFETY: the caller's.
+    unsafe {
+        while at + 4 * V::LEN <= s.len() {
+            some_scales::<V, 4, BELOW, SLOPES>(gamma, values.add(at), slopes.wrapping_add(at));
+            at += 4 * V::LEN;
+        }
+        while at < s.len() {
+            some_scales::<V, 1, BELOW, SLOPES>(gamma, values.add(at), slopes.wrapping_add(at));
+            at += V::LEN;
+        }
+    }
+}
+
+/// [`scales`] of `M` registers.
+///
+/// # Safety
+/// There are as many values at `s`, and at `h` if `SLOPES`; else as `scales_with`.
+#[inline(always)]
+unsafe fn some_scales<V: Lanes, const M: usize, const BELOW: bool, const SLOPES: bool>(
+    gamma: &[f32],
+    s: *mut f32,
+    h: *mut f32,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut base = [V::splat(0.0); M];
+        for (i, base) in base.iter_mut().enumerate() {
+            *base = V::load(s.add(i * V::LEN));
+        }
+        let (mut sum, mut slope) = ([V::splat(0.0); M], [V::splat(0.0); M]);
+        for (k, &g) in gamma.iter().enumerate() {
+            let (minus, plus) = (V::splat(-g), V::splat(g));
+            let mut e = base;
+            for e in &mut e {
+                *e = minus.mul(*e);
+            }
+            let e = V::exps::<M, BELOW>(e);
+            for i in 0..M {
+                sum[i] = if k == 0 { e[i] } else { sum[i].add(e[i]) };
+                if SLOPES {
+                    let term = plus.mul(e[i]);
+                    slope[i] = if k == 0 { term } else { slope[i].add(term) };
+                }
+            }
+        }
+        for i in 0..M {
+            sum[i].store(s.add(i * V::LEN));
+            if SLOPES {
+                slope[i].store(h.add(i * V::LEN));
             }
         }
     }
