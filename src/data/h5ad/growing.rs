@@ -71,7 +71,7 @@ impl<T: H5Type + Pod + Sync> Growing<T> {
             self.written += CHUNK;
         }
         self.waiting.clear();
-        Ok(())
+        writer.check()
     }
 
     /// Writes the rest; the number of elements.
@@ -165,7 +165,7 @@ impl<T: H5Type> Appending<T> {
         written.map_err(failed)?;
         self.written = end;
         self.waiting.clear();
-        Ok(())
+        writer.check()
     }
 
     pub(super) fn finish(mut self, writer: &Writer, parent: &Group) -> Result<()> {
@@ -214,7 +214,7 @@ impl GrowingDense {
             written.map_err(|e| self.writer.failed(e))?;
             self.written += 1;
         }
-        Ok(())
+        self.writer.check()
     }
 }
 

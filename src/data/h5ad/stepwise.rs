@@ -26,7 +26,7 @@ impl Stepwise {
     pub fn new(path: &Path) -> Result<Stepwise> {
         let draft = Draft::new(path)?;
         let writer = draft.writer();
-        let file = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
+        let file = draft.create()?;
         writer.kind(&file, "anndata", "0.1.0")?;
         let layers = writer.dict(&file, "layers")?;
         Ok(Stepwise { draft, writer, file, layers, raw: None })

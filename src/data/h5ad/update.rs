@@ -47,12 +47,12 @@ pub fn add_to_copy(source: &Path, target: &Path, additions: &Additions, rows: Op
             let whole = Draft::new(target)?;
             let renewed = copied(source, target, &whole, &writer)?;
             converted = modernise(&place, &writer, &renewed)?;
-            let copy = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
+            let copy = draft.create()?;
             subset::copy_rows(&place, &renewed, &writer, &copy, rows)?;
             copy
         }
         Some(rows) => {
-            let copy = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
+            let copy = draft.create()?;
             subset::copy_rows(&place, &original, &writer, &copy, rows)?;
             copy
         }

@@ -1,7 +1,7 @@
 //! Writing: every element with the encoding that anndata 0.10 and later expect.
 
 use crate::data::annotated::{Dataset, Entry, Raw, Value};
-use crate::data::hdf::one_line;
+use crate::data::hdf::{Place, one_line};
 use crate::data::table::CategoryKind;
 use crate::data::{Categorical, Column, Csr, Matrix, Table};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) const LEVEL: u8 = 4;
 pub fn write(path: &Path, dataset: &Dataset) -> Result<()> {
     let draft = Draft::new(path)?;
     let writer = draft.writer();
-    let file = File::create(&draft.temporary).map_err(|e| writer.failed(e))?;
+    let file = draft.create()?;
     writer.kind(&file, "anndata", "0.1.0")?;
     writer.matrix(&file, "X", &dataset.x)?;
     writer.matrices(&file, "layers", &dataset.layers)?;
@@ -67,13 +67,19 @@ impl Draft {
     }
 
     pub(super) fn writer(&self) -> Writer {
-        Writer { target: self.target.clone() }
+        Writer { target: self.target.clone(), temporary: self.temporary.to_path_buf() }
+    }
+
+    /// An empty HDF5 file in its place.
+    pub(super) fn create(&self) -> Result<File> {
+        Place::create(&self.temporary).map_err(|e| self.writer().failed(e))
     }
 
     /// Closes the file, makes sure it is on disk, and gives it its name.
     pub(super) fn finish(self, file: File) -> Result<()> {
         let writer = self.writer();
         file.flush().and_then(|()| file.close()).map_err(|e| writer.failed(e))?;
+        writer.check()?;
         let io = |e| Error::io(&self.target, "writing", e);
         std::fs::File::open(&self.temporary).and_then(|f| f.sync_all()).map_err(io)?;
         self.temporary.persist(&self.target).map_err(|e| Error::io(&self.target, "writing", e.error))
@@ -88,9 +94,19 @@ fn permissions_for(target: &Path) -> std::fs::Permissions {
 
 pub(super) struct Writer {
     target: PathBuf,
+    /// What the library calls the file.
+    temporary: PathBuf,
 }
 
 impl Writer {
+    /// Whether the file has taken all that the library wrote, which is not told otherwise.
+    pub(super) fn check(&self) -> Result<()> {
+        match Place::fault(&self.temporary) {
+            Some(error) => Err(Error::io(&self.target, "writing", error)),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn failed(&self, error: hdf5::Error) -> Error {
         let said = one_line(&error);
         let source = if said.contains("No space left") {
@@ -192,7 +208,9 @@ impl Writer {
             dataset.write_raw(values)?;
             Ok(dataset)
         };
-        write().map_err(|e| self.failed(e))
+        let dataset = write().map_err(|e| self.failed(e))?;
+        self.check()?;
+        Ok(dataset)
     }
 
     /// A matrix of the type `kind` to be written row by row.

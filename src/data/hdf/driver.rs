@@ -4,25 +4,30 @@
 //! May use: [`Guard`], the HDF5 library. Reads and writes where it is told to, without locks. The
 //! library's own driver stands in where another series of it is linked, whose drivers look
 //! different (see the feature `hdf5-static`).
+//!
+//! A library that cannot write what it holds (the disk is full) may fall over when it closes the file. It
+//! never hears of it: from the first failure on it writes into memory, and who writes the file asks for the
+//! [`fault`].
 #![allow(unsafe_code)]
 
 use super::guard::Guard;
 use hdf5::{File, globals};
 use hdf5_sys::h5::{H5get_libversion, haddr_t, herr_t, hsize_t};
 use hdf5_sys::h5e::{H5E_DEFAULT, H5Epush2};
-use hdf5_sys::h5f::{H5F_ACC_RDONLY, H5F_ACC_RDWR, H5Fopen};
+use hdf5_sys::h5f::{H5F_ACC_CREAT, H5F_ACC_RDONLY, H5F_ACC_RDWR, H5F_ACC_TRUNC, H5Fcreate, H5Fopen};
 use hdf5_sys::h5fd::{
     H5FD_FEAT_ACCUMULATE_METADATA, H5FD_FEAT_AGGREGATE_METADATA, H5FD_FEAT_AGGREGATE_SMALLDATA, H5FD_FEAT_DATA_SIEVE,
     H5FD_FEAT_DEFAULT_VFD_COMPATIBLE,
 };
 use hdf5_sys::h5i::hid_t;
-use hdf5_sys::h5p::{H5Pclose, H5Pcreate, H5Pset_driver};
+use hdf5_sys::h5p::{H5P_DEFAULT, H5Pclose, H5Pcreate, H5Pset_driver};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_ulong, c_void};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Blocks up to this many bytes are read whatever the file's length.
 const SMALL: u64 = 1 << 16;
@@ -32,17 +37,38 @@ pub(super) fn open(path: &Path, change: bool) -> hdf5::Result<File> {
     let Some(driver) = registered() else {
         return if change { File::open_rw(path) } else { File::open(path) };
     };
-    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "a zero byte in the file's name".to_owned())?;
     let flags = if change { H5F_ACC_RDWR } else { H5F_ACC_RDONLY };
-    // SAFETY: the library is called under its lock with handles that it gave and a name that ends
-    // in zero; the file's handle is owned by nobody but the returned value.
+    // SAFETY: as `through` says.
+    through(driver, path, |name, list| unsafe { H5Fopen(name, flags, list) })
+}
+
+/// Makes a file, in the place of one that may be there.
+pub(super) fn create(path: &Path) -> hdf5::Result<File> {
+    let Some(driver) = registered() else { return File::create(path) };
+    // SAFETY: as `through` says.
+    through(driver, path, |name, list| unsafe { H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, list) })
+}
+
+/// A file that `opened` gets from its name, which ends in zero, and a list of properties with the driver;
+/// the library is called under its lock.
+fn through(driver: hid_t, path: &Path, opened: impl FnOnce(*const c_char, hid_t) -> hid_t) -> hdf5::Result<File> {
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "a zero byte in the file's name".to_owned())?;
+    // SAFETY: handles that the library gave; the file's is owned by nobody but the returned value.
     hdf5::sync::sync(|| unsafe {
         let list = hdf5::h5check(H5Pcreate(*globals::H5P_FILE_ACCESS))?;
         let set = hdf5::h5check(H5Pset_driver(list, driver, std::ptr::null()));
-        let file = set.and_then(|_| hdf5::h5check(H5Fopen(name.as_ptr(), flags, list)));
+        let file = set.and_then(|_| hdf5::h5check(opened(name.as_ptr(), list)));
         H5Pclose(list);
         hdf5::from_id(file?)
     })
+}
+
+/// First failures to write, by file. A table, since the library hands nothing of ours back.
+static FAULTS: Mutex<BTreeMap<PathBuf, std::io::Error>> = Mutex::new(BTreeMap::new());
+
+/// Why the file that was opened by this name lacks something of what was written; asked once.
+pub(super) fn fault(path: &Path) -> Option<std::io::Error> {
+    FAULTS.lock().unwrap_or_else(PoisonError::into_inner).remove(path)
 }
 
 /// Our driver's handle; `None` if the library is none of the series 1.14.
@@ -164,6 +190,9 @@ struct Open {
     /// Device and number on it: two names of one file are one file.
     id: (u64, u64),
     writable: bool,
+    path: PathBuf,
+    /// Metadata that the file could not take, by address; nothing else goes there then.
+    kept: Option<BTreeMap<u64, Vec<u8>>>,
     /// Where the addresses end that the file's own header knows.
     end_of_addresses: haddr_t,
     length: u64,
@@ -198,7 +227,10 @@ unsafe extern "C" fn open_file(name: *const c_char, flags: c_uint, _list: hid_t,
     let name = unsafe { CStr::from_ptr(name) };
     let path = Path::new(OsStr::from_bytes(name.to_bytes()));
     let writable = flags & H5F_ACC_RDWR != 0;
-    let opened = std::fs::OpenOptions::new().read(true).write(writable).open(path);
+    let (create, truncate) = (flags & H5F_ACC_CREAT != 0, flags & H5F_ACC_TRUNC != 0);
+    let mut options = std::fs::OpenOptions::new();
+    let opened =
+        options.read(true).write(writable).create(create && writable).truncate(truncate && writable).open(path);
     match opened.and_then(|file| file.metadata().map(|meta| (file, meta))) {
         Ok((file, meta)) => Box::into_raw(Box::new(Open {
             // SAFETY: numbers and a pointer, for which zero is a value.
@@ -206,6 +238,8 @@ unsafe extern "C" fn open_file(name: *const c_char, flags: c_uint, _list: hid_t,
             file,
             id: (meta.dev(), meta.ino()),
             writable,
+            path: path.to_owned(),
+            kept: None,
             end_of_addresses: 0,
             length: meta.len(),
             guard: Guard::new(writable),
@@ -287,6 +321,7 @@ unsafe extern "C" fn read(
     if let Err(error) = fill(&open.file, address, block) {
         return fail(&error.to_string());
     }
+    open.add_kept(address, block);
     let bytes = |at: u64, into: &mut [u8]| {
         into.fill(0);
         let _ = fill(&open.file, at, into); // what cannot be read is zeros, which no guard lets through
@@ -316,7 +351,7 @@ fn fill(file: &std::fs::File, address: u64, mut block: &mut [u8]) -> std::io::Re
 
 unsafe extern "C" fn write(
     open: *mut Open,
-    _kind: c_int,
+    kind: c_int,
     _transfer: hid_t,
     address: haddr_t,
     size: usize,
@@ -324,12 +359,40 @@ unsafe extern "C" fn write(
 ) -> herr_t {
     // SAFETY: by contract of the caller; `buffer` has `size` bytes.
     let (open, block) = unsafe { (&mut *open, std::slice::from_raw_parts(buffer.cast::<u8>(), size)) };
-    match open.file.write_all_at(block, address) {
-        Ok(()) => {
-            open.length = open.length.max(address.saturating_add(size as u64));
-            0
+    if open.kept.is_none()
+        && let Err(error) = open.file.write_all_at(block, address)
+    {
+        open.give_up(error);
+    }
+    if let Some(kept) = &mut open.kept
+        && kind != DATA
+    {
+        kept.insert(address, block.to_owned());
+    }
+    open.length = open.length.max(address.saturating_add(size as u64));
+    0
+}
+
+/// `H5FD_MEM_DRAW`: elements of arrays, which may be many.
+const DATA: c_int = 3;
+
+impl Open {
+    /// Writes into memory from now on.
+    fn give_up(&mut self, error: std::io::Error) {
+        self.kept = Some(BTreeMap::new());
+        FAULTS.lock().unwrap_or_else(PoisonError::into_inner).entry(self.path.clone()).or_insert(error);
+    }
+
+    /// Puts what the file could not take over what was read from it.
+    fn add_kept(&self, address: u64, block: &mut [u8]) {
+        let end = address + block.len() as u64;
+        for (&from, bytes) in self.kept.iter().flat_map(|kept| kept.range(..end)) {
+            let (first, last) = (from.max(address), (from + bytes.len() as u64).min(end));
+            if first < last {
+                block[(first - address) as usize..(last - address) as usize]
+                    .copy_from_slice(&bytes[(first - from) as usize..(last - from) as usize]);
+            }
         }
-        Err(error) => fail(&error.to_string()),
     }
 }
 
@@ -337,14 +400,12 @@ unsafe extern "C" fn write(
 unsafe extern "C" fn truncate(open: *mut Open, _transfer: hid_t, _closing: bool) -> herr_t {
     // SAFETY: by contract of the caller.
     let open = unsafe { &mut *open };
-    if open.end_of_addresses == open.length {
-        return 0;
+    if open.kept.is_none()
+        && open.end_of_addresses != open.length
+        && let Err(error) = open.file.set_len(open.end_of_addresses)
+    {
+        open.give_up(error);
     }
-    match open.file.set_len(open.end_of_addresses) {
-        Ok(()) => {
-            open.length = open.end_of_addresses;
-            0
-        }
-        Err(error) => fail(&error.to_string()),
-    }
+    open.length = open.end_of_addresses;
+    0
 }

@@ -115,6 +115,17 @@ impl Place {
         driver::open(path, true)
     }
 
+    /// Makes a file of that name.
+    pub(crate) fn create(path: &Path) -> hdf5::Result<File> {
+        driver::create(path)
+    }
+
+    /// Why not all that was written to the file that [`Place::create`] or [`Place::open_for_changes`] opened
+    /// by this name is in it.
+    pub(crate) fn fault(path: &Path) -> Option<std::io::Error> {
+        driver::fault(path)
+    }
+
     /// HDF5's signature stands at byte 0, or at 512, 1024, 2048, ... after a user block.
     fn check_signature(&self) -> Result<()> {
         let io = |e| Error::io(&self.path, "reading", e);

@@ -343,6 +343,37 @@ pub fn fit(
     Ok(Prepared { reference: reference_values, query: query_values, empty_query, width, model, report })
 }
 
+/// As [`fit`] without a query, from the cells `train` alone. The others are projected, as a query will be that is not
+/// at hand: cells that took part in the preparation look more like the reference, or less, than any that did not,
+/// so that they could not tell how familiar such a query should be.
+///
+/// # Errors
+/// As [`fit`], and [`FeatureModel::project`] of the others.
+pub fn fit_apart(
+    reference: &Reference,
+    train: &[usize],
+    config: &FeatureConfig,
+    warn: &mut dyn FnMut(&str),
+) -> Result<Prepared> {
+    let others: Vec<usize> = (0..reference.y.len()).filter(|row| train.binary_search(row).is_err()).collect();
+    if others.is_empty() {
+        return fit(reference, None, train, config, warn);
+    }
+    let part = reference.select(train);
+    let mut prepared = fit(&part, None, &(0..train.len()).collect::<Vec<_>>(), config, warn)?;
+    let Reference { expression, batch, .. } = reference.select(&others);
+    let projected = prepared.model.project(&Query { expression, batch }, 0.0, &mut |_| {})?;
+    let width = prepared.width;
+    let mut all = vec![0.0; reference.y.len() * width];
+    for (rows, x) in [(train, &prepared.reference), (&others, &projected.x)] {
+        for (row, x) in rows.iter().zip(x.chunks(width.max(1))) {
+            all[row * width..(row + 1) * width].copy_from_slice(x);
+        }
+    }
+    prepared.reference = all;
+    Ok(prepared)
+}
+
 /// Names that differ by more than case.
 fn distinct_genes(names: &[String]) -> usize {
     names.iter().map(|name| name.to_uppercase()).collect::<BTreeSet<_>>().len()

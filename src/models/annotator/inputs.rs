@@ -113,10 +113,11 @@ impl Inputs {
         }
         observer.begin(0, "preparing features");
         let mut warnings = Vec::new();
-        let result =
-            features::fit(&self.reference, self.query.as_ref(), &split.train, &self.settings.features, &mut |w| {
-                warnings.push(w.to_owned());
-            });
+        let (config, mut warn) = (&self.settings.features, |w: &str| warnings.push(w.to_owned()));
+        let result = match &self.query {
+            Some(query) => features::fit(&self.reference, Some(query), &split.train, config, &mut warn),
+            None => features::fit_apart(&self.reference, &split.train, config, &mut warn),
+        };
         observer.end();
         warnings.iter().for_each(|w| observer.warn(w));
         let prepared = result?;

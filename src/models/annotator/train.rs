@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::method::Method;
 use super::options::{TrainOptions, TrainSummary};
 use super::preparation::Preparation;
-use super::trained::Learnt;
+use super::trained::{Learnt, folds};
 use crate::data::batches::{Split, stratified_split};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -84,7 +84,14 @@ impl Run<'_> {
         let started = Instant::now();
         observer.begin(0, "fitting");
         let classes = self.inputs.reference.classes.len();
-        let learnt = Learnt::baseline(baseline, &self.all_cells(), classes, self.inputs.settings.split_seed);
+        let mut held_out = [self.split.valid.as_slice(), &self.split.test].concat();
+        held_out.sort_unstable();
+        // Without a query those that took no part in the preparation.
+        let parts = match self.inputs.query.is_some() || held_out.is_empty() {
+            true => folds(&self.inputs.reference.y, self.inputs.settings.split_seed)?,
+            false => vec![held_out],
+        };
+        let learnt = Learnt::baseline(baseline, &self.all_cells(), classes, &parts);
         observer.end();
         interrupt::check("the run is unfinished; start it again with --resume")?;
         let (model, mut metrics) = self.model(&learnt?)?;

@@ -122,25 +122,42 @@ impl Learnt {
         Ok(Learnt { trained, familiarity, held_out: HeldOut::new(rows, &x, cells.features, answers, basic)? })
     }
 
-    /// A baseline learns from all cells; each cell is held out once, from a fit to four fifths of them.
-    pub fn baseline(baseline: baselines::Baseline, cells: &Cells, classes: usize, seed: u64) -> Result<Learnt> {
+    /// A baseline learns from all cells; those of each of `parts` are held out once, from a fit to all others.
+    pub fn baseline(
+        baseline: baselines::Baseline,
+        cells: &Cells,
+        classes: usize,
+        parts: &[Vec<usize>],
+    ) -> Result<Learnt> {
         let all = wide(cells, classes);
-        let n = cells.len();
+        let mut rows = parts.concat();
+        rows.sort_unstable();
+        let n = rows.len();
         let mut basic = Scores::default();
         let mut answers =
             Answers { label: vec![0; n], prob: vec![0.0; n], probs: vec![0.0; n * classes], log_px: None };
-        for fold in k_folds(&cells.y, FOLDS.min(n), seed)? {
-            let rest: Vec<usize> = (0..n).filter(|row| fold.binary_search(row).is_err()).collect();
+        for held_out in parts {
+            let rest: Vec<usize> = (0..cells.len()).filter(|row| held_out.binary_search(row).is_err()).collect();
             let rest = all.select(&rest);
-            let x = select(cells, &fold).x;
+            let x = select(cells, held_out).x;
             let part = Answers::of(baseline.fit(&rest)?.as_ref(), &x)?;
-            basic.place(&Familiarity::fit(&rest)?.basic(&x, &part, &every_score())?, &fold, n);
-            answers.place(&part, &fold, classes);
+            let at: Vec<usize> = held_out.iter().map(|row| rows.partition_point(|r| r < row)).collect();
+            basic.place(&Familiarity::fit(&rest)?.basic(&x, &part, &every_score())?, &at, n);
+            answers.place(&part, &at, classes);
         }
-        let held_out = HeldOut::new((0..n).collect(), &cells.x, cells.features, answers, basic)?;
+        let x = select(cells, &rows).x;
+        let held_out = HeldOut::new(rows, &x, cells.features, answers, basic)?;
         let (trained, familiarity) = (Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?);
         Ok(Learnt { trained, familiarity, held_out })
     }
+}
+
+/// Parts of the cells with labels `y` to hold out of a baseline one after the other: together all of them.
+///
+/// # Errors
+/// As [`k_folds`].
+pub(super) fn folds(y: &[u32], seed: u64) -> Result<Vec<Vec<usize>>> {
+    k_folds(y, FOLDS.min(y.len()), seed)
 }
 
 /// A network from start to end, its best epoch in place; without any ([`Trainer::best`]) it is of no use.
@@ -195,7 +212,7 @@ impl Lesson {
                 return Ok(Lesson { diverged, learnt });
             }
         };
-        let learnt = Learnt::baseline(baseline, cells, classes, settings.split_seed)?;
+        let learnt = Learnt::baseline(baseline, cells, classes, &folds(&cells.y, settings.split_seed)?)?;
         Ok(Lesson { diverged: None, learnt: Some(learnt) })
     }
 }
