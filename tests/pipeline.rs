@@ -7,7 +7,9 @@ use cytograd::data::{Column, Dataset, h5ad};
 use cytograd::device::Device;
 use cytograd::error::Error;
 use cytograd::models::annotator::profile::Settings;
-use cytograd::models::annotator::{AnnotateOptions, GenerateOptions, Profile, TrainOptions, annotate, generate, train};
+use cytograd::models::annotator::{
+    AnnotateOptions, GenerateOptions, Method, Profile, TrainOptions, annotate, generate, train,
+};
 use cytograd::models::ebm::Model;
 use cytograd::models::integration::{self, IntegrateOptions, integrate};
 use cytograd::models::run::Silent;
@@ -111,6 +113,48 @@ fn a_reference_labels_its_query_and_nothing_is_dropped() {
     assert!(evaluation.accuracy > 0.9, "{}", evaluation.accuracy);
     assert!(evaluation.unknown_cells > 0 && evaluation.detection.len() == 2);
     assert_eq!(std::fs::read_to_string(o.csv.unwrap()).unwrap().lines().count(), 401);
+}
+
+#[test]
+fn p_values_hold_for_new_cells_like_the_reference_that_were_not_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.h5ad");
+    let params = SimulateParams {
+        n_cells: 1200,
+        n_genes: 600,
+        n_types: 4,
+        n_batches: 1,
+        hold_out_last: false,
+        seed: 5,
+        ..SimulateParams::default()
+    };
+    let mut data = simulate(&params).unwrap();
+    let part = (0..1200).map(|i| if i % 2 == 0 { "old" } else { "new" }.to_owned()).collect();
+    data.obs.set("part", Column::Str(part)).unwrap();
+    h5ad::write(&path, &data).unwrap();
+    let device = Device::cpu(2);
+    for method in ["resnet", "lda", "knn"] {
+        let run = folder.path().join(method);
+        let mut o = TrainOptions::new(Method::from_name(method).unwrap(), &path, "cell_type", &run);
+        o.filter = vec!["part=old".parse().unwrap()];
+        if method == "resnet" {
+            o.settings = Some(Settings {
+                features: Profile::Small.settings(Model::Resnet, None, 480).features,
+                ..tiny(Model::Resnet, 10)
+            });
+        }
+        train(&o, &device, &mut Silent).unwrap();
+        let mut o = AnnotateOptions::new(&run, &path, folder.path().join("out.h5ad"));
+        o.filter = vec!["part=new".parse().unwrap()];
+        annotate(&o, &device, &mut Silent).unwrap();
+        let data = h5ad::read(&folder.path().join("out.h5ad")).unwrap();
+        let mut p = data.obs.get("cytograd_pvalue").and_then(Column::numbers).unwrap();
+        p.sort_by(f64::total_cmp);
+        let flagged = p.partition_point(|&p| p <= 0.1) as f64 / p.len() as f64;
+        // Of 600 cells, by some 120 that calibrate: a tenth, give or take three hundredths. (Cells that took part in
+        // the preparation would calibrate to one in a hundred.)
+        assert!((0.03..0.2).contains(&flagged) && (0.3..0.7).contains(&p[300]), "{method}: {flagged} {}", p[300]);
+    }
 }
 
 #[test]

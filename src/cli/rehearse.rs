@@ -162,8 +162,8 @@ fn advice(r: &Rehearsal) -> String {
     let mut text = String::new();
     for (verdict, what) in [
         (Verdict::Caught, "unseen types like these would be caught"),
-        (Verdict::InPart, "most of their cells would not be flagged, some would"),
-        (Verdict::Missed, "these would be MISSED"),
+        (Verdict::InPart, "flags would tell of these in part, by too few of their cells or too many known ones"),
+        (Verdict::Missed, "these would be MISSED, or not stand out from known cells that are flagged"),
     ] {
         let names = names(verdict);
         if !names.is_empty() {

@@ -409,3 +409,28 @@ unsafe extern "C" fn truncate(open: *mut Open, _transfer: hid_t, _closing: bool)
     open.length = open.end_of_addresses;
     0
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// A device on which no byte finds room.
+    #[test]
+    fn a_full_disk_is_told_when_asked_for_and_the_library_goes_on() {
+        let path = Path::new("/dev/full");
+        let file = create(path).unwrap();
+        let values: Vec<u32> = (0..300_000u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+        for name in ["a", "b"] {
+            let packed = file.new_dataset::<u32>().shuffle().deflate(4).chunk(1 << 14).shape(values.len());
+            packed.create(name).unwrap().write_raw(&values).unwrap();
+        }
+        let group = file.create_group("group").unwrap();
+        group.new_attr::<i64>().shape([2]).create("shape").unwrap().write_raw(&[1i64, 2]).unwrap();
+        assert_eq!(group.attr("shape").unwrap().read_raw::<i64>().unwrap(), [1, 2]);
+        drop(group);
+        file.flush().unwrap();
+        file.close().unwrap();
+        assert_eq!(fault(path).unwrap().kind(), ErrorKind::StorageFull);
+        assert!(fault(path).is_none());
+    }
+}

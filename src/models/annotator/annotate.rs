@@ -208,6 +208,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let (labels, fpr, all) = (&manifest.labels, options.fpr, options.all_scores);
     let cells = Verdicts::new(answers, &scores, &inputs.empty, &calibration, labels, fpr, all);
     let summary = summary(options, &folder, &inputs, &cells, &calibration);
+    cells.many_flags(fpr).iter().for_each(|text| observer.warn(text));
 
     let n = cells.label.codes.len();
     let width = embedding.len().checked_div(n).unwrap_or(0);

@@ -136,9 +136,12 @@ impl Learnt {
         let mut basic = Scores::default();
         let mut answers =
             Answers { label: vec![0; n], prob: vec![0.0; n], probs: vec![0.0; n * classes], log_px: None };
+        let without = |part: &[usize]| {
+            let rest: Vec<usize> = (0..cells.len()).filter(|row| part.binary_search(row).is_err()).collect();
+            all.select(&rest)
+        };
         for held_out in parts {
-            let rest: Vec<usize> = (0..cells.len()).filter(|row| held_out.binary_search(row).is_err()).collect();
-            let rest = all.select(&rest);
+            let rest = without(held_out);
             let x = select(cells, held_out).x;
             let part = Answers::of(baseline.fit(&rest)?.as_ref(), &x)?;
             let at: Vec<usize> = held_out.iter().map(|row| rows.partition_point(|r| r < row)).collect();
@@ -147,7 +150,9 @@ impl Learnt {
         }
         let x = select(cells, &rows).x;
         let held_out = HeldOut::new(rows, &x, cells.features, answers, basic)?;
-        let (trained, familiarity) = (Trained::Baseline(baseline.fit(&all)?), Familiarity::fit(&all)?);
+        // A single part took no part in the preparation, and its cells lie closer together than those that did.
+        let familiarity = Familiarity::fit(&without(if let [part] = parts { part } else { &[] }))?;
+        let trained = Trained::Baseline(baseline.fit(&all)?);
         Ok(Learnt { trained, familiarity, held_out })
     }
 }

@@ -4,6 +4,7 @@ use super::record::calibration;
 use super::score::{Score, Scores};
 use super::trained::Answers;
 use crate::analysis::conformal::Conformal;
+use crate::data::table::list_names;
 use crate::data::{Categorical, Column};
 use crate::error::{Error, Result};
 use crate::models::run::{Observer, State, WholeFile};
@@ -65,6 +66,11 @@ impl Calibration {
     }
 }
 
+/// Share of flagged cells that is worth a word.
+const MANY: f64 = 0.2;
+/// Share of a label's cells that counts as all of them.
+const NEARLY_ALL: f64 = 0.9;
+
 /// What is said of every cell; cells without counts have no label and NaN.
 pub(super) struct Verdicts {
     pub label: Categorical,
@@ -113,6 +119,41 @@ impl Verdicts {
         }
     }
 
+    /// Says so where far more cells are flagged than known types alone would give at the rate `fpr`.
+    pub fn many_flags(&self, fpr: f64) -> Option<String> {
+        let judged: Vec<(usize, bool)> = self
+            .label
+            .codes
+            .iter()
+            .zip(&self.ood.codes)
+            .filter(|(l, _)| **l >= 0)
+            .map(|(&l, &o)| (l as usize, o == 1))
+            .collect();
+        let share = |of: &mut dyn Iterator<Item = bool>| {
+            let all: Vec<bool> = of.collect();
+            all.iter().filter(|f| **f).count() as f64 / all.len().max(1) as f64
+        };
+        let flagged = share(&mut judged.iter().map(|(_, f)| *f));
+        if flagged <= MANY.max(4.0 * fpr) {
+            return None;
+        }
+        let whole = |class: usize| share(&mut judged.iter().filter(|(l, _)| *l == class).map(|(_, f)| *f)) > NEARLY_ALL;
+        let mostly: Vec<&String> =
+            self.label.categories.iter().enumerate().filter(|(class, _)| whole(*class)).map(|(_, name)| name).collect();
+        let of_these = if mostly.is_empty() {
+            String::new()
+        } else {
+            format!(" (nearly all that are called {})", list_names(&mostly))
+        };
+        Some(format!(
+            "{:.0} % of the cells are flagged{of_these}, known types alone would give {:.0} %: much of the query is new, or its cells \
+             of known types differ from the reference's as well, by batch or state; compare --scores, and train with --query and \
+             --batch-key if the query was not at hand",
+            100.0 * flagged,
+            100.0 * fpr
+        ))
+    }
+
     /// Columns of obs, in the order of the file and of the CSV.
     pub fn columns(&self) -> Vec<(String, Column)> {
         let mut all = vec![
@@ -152,5 +193,36 @@ impl Verdicts {
         let mut file = WholeFile::create(path)?;
         file.write_all(&bytes).and_then(|()| file.flush()).map_err(|e| Error::io(path, "writing", e))?;
         Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_flags_are_worth_a_word_and_their_labels_are_named() {
+        let verdicts = |flagged: [usize; 2]| Verdicts {
+            // Ten cells of either label, and one without.
+            label: Categorical {
+                codes: (0..21).map(|i| if i == 20 { -1 } else { i / 10 }).collect(),
+                ..Categorical::with_categories::<&str>(&[], vec!["A".into(), "B".into()])
+            },
+            ood: Categorical {
+                codes: (0..21usize).map(|i| i32::from(i == 20 || i % 10 < flagged[(i / 10).min(1)])).collect(),
+                ..Categorical::with_categories::<&str>(&[], vec!["known".into(), "unknown".into()])
+            },
+            prob: vec![],
+            log_px: None,
+            p_value: vec![],
+            scores: vec![],
+        };
+        assert_eq!(verdicts([1, 3]).many_flags(0.05), None);
+        let said = verdicts([1, 10]).many_flags(0.05).unwrap();
+        assert!(said.starts_with(
+            "55 % of the cells are flagged (nearly all that are called \"B\"), known types alone would give 5 %"
+        ));
+        assert!(verdicts([4, 4]).many_flags(0.05).unwrap().starts_with("40 % of the cells are flagged, known"));
+        assert_eq!(verdicts([4, 4]).many_flags(0.2), None);
     }
 }

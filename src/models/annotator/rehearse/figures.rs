@@ -14,7 +14,8 @@ use std::path::PathBuf;
 const CLOSE: f64 = 0.01;
 /// Standard errors by which a score must be better than another one to be so.
 const CERTAIN: f64 = 2.0;
-/// Share of a type's cells that must be flagged for it to count as caught, and as caught in part.
+/// Share of a type's cells that must be flagged for it to count as caught, and as caught in part, less what known
+/// cells are flagged at beyond the rate that was asked for.
 const CAUGHT: f64 = 0.5;
 const IN_PART: f64 = 0.2;
 
@@ -177,7 +178,8 @@ impl Rehearsal {
             })
             .collect();
         let chosen = choose(&scores, &trials, about.own);
-        let types = of_type.iter().map(|(name, of)| type_figures(name, of, chosen, &common, &by_score)).collect();
+        let types =
+            of_type.iter().map(|(name, of)| type_figures(name, of, chosen, &common, about.fpr, &by_score)).collect();
         let accuracy = trials.iter().map(|t| t.accuracy).sum::<f64>() / trials.len() as f64;
         let About { run, model, on, by, preparation, fpr, own: _, seconds } = about;
         Ok(Rehearsal {
@@ -254,6 +256,7 @@ fn type_figures(
     of: &[&Trial],
     chosen: Score,
     common: &[Score],
+    fpr: f64,
     by_score: &impl Fn(&[&Trial], Score) -> Cell,
 ) -> TypeFigures {
     let [auroc, power, false_alarms] = by_score(of, chosen);
@@ -261,8 +264,8 @@ fn type_figures(
     of.iter().flat_map(|t| &t.becomes).for_each(|(label, n)| *becomes.entry(label).or_default() += n);
     let all: usize = becomes.values().sum();
     let most = becomes.iter().max_by_key(|(label, n)| (**n, std::cmp::Reverse(**label)));
-    let verdict = match power {
-        p if p <= false_alarms => Verdict::Missed,
+    // Flags that known cells get as well tell nothing of new ones.
+    let verdict = match power - (false_alarms - fpr).max(0.0) {
         p if p >= CAUGHT => Verdict::Caught,
         p if p >= IN_PART => Verdict::InPart,
         _ => Verdict::Missed,
