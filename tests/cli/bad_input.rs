@@ -211,7 +211,8 @@ fn an_unwritable_folder() {
     std::fs::write(place.path("file"), "not a folder").expect("written");
     place.fails(&TRAIN.replace("--out run", "--out file/run"), 1, &["file/run"]);
     place.fails(&ANNOTATE.replace("out.h5ad", "file/out.h5ad"), 1, &["file/out.h5ad"]);
-    place.fails(&ANNOTATE.replace("out.h5ad", "nowhere/out.h5ad"), 1, &["nowhere/out.h5ad"]);
+    let missing = &["nowhere/out.h5ad", "the folder nowhere does not exist; make it first"];
+    place.fails(&ANNOTATE.replace("out.h5ad", "nowhere/out.h5ad"), 1, missing);
     place.fails("preprocess ref.h5ad -o nowhere/out.h5ad", 1, &["nowhere/out.h5ad"]);
 }
 
