@@ -6,6 +6,7 @@ use crate::analysis::preprocess::{self, Options};
 use crate::data::preprocess::Flavor;
 use crate::error::Result;
 use crate::models::run::{Observer, interrupt};
+use crate::paths;
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
@@ -83,6 +84,7 @@ impl Hvg {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let started = Instant::now();
+    paths::check_outputs(&[("-o", &args.output)], &[], None)?;
     let options = Options {
         input: args.input.clone(),
         output: args.output.clone(),
