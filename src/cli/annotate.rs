@@ -24,7 +24,7 @@ pub struct Args {
     /// File with the cells to label: h5ad, 10x HDF5 or MatrixMarket folder, loom, CSV or TSV
     #[arg(value_name = "QUERY")]
     query: PathBuf,
-    /// h5ad file to write; may be QUERY itself
+    /// h5ad file to write; may be QUERY itself, but not with --where
     #[arg(short, long, value_name = "OUT.h5ad")]
     output: PathBuf,
     /// Only cells with this value in this column (or COL!=VALUE); repeat for more. The output holds

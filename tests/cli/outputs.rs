@@ -2,6 +2,7 @@
 
 use crate::cells;
 use crate::place::Place;
+use cytograd::data::h5ad;
 
 /// A place with a reference, a query and a run.
 fn trained() -> Place {
@@ -10,6 +11,38 @@ fn trained() -> Place {
     cells::write(&place.path("query.h5ad"), 10, 2, |_| {});
     place.ok("train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2");
     place
+}
+
+#[test]
+fn cells_that_where_leaves_out_are_not_lost_from_the_input() {
+    let place = trained();
+    std::fs::create_dir(place.path("sub")).expect("made");
+    for output in ["query.h5ad", "./sub/../query.h5ad"] {
+        let annotate = format!("annotate --model run query.h5ad --where batch=one -o {output}");
+        place.fails(&annotate, 2, &["query.h5ad", "--where", "would be lost", "-o"]);
+        let split = format!("split query.h5ad --label-key cell_type --where batch=one -o {output}");
+        place.fails(&split, 2, &["query.h5ad", "--where", "would be lost", "-o"]);
+    }
+    place.ok("annotate --model run query.h5ad -o query.h5ad");
+    assert_eq!(h5ad::read(&place.path("query.h5ad")).expect("read").n_obs(), 40);
+}
+
+#[test]
+fn what_preprocess_drops_is_not_lost_from_the_input() {
+    let place = Place::new();
+    cells::write(&place.path("raw.h5ad"), 15, 1, |d| {
+        cells::map_x(d, |cell, _, v| if cell == 3 { 0.0 } else { v + 1.0 })
+    });
+    place.fails("preprocess raw.h5ad -o raw.h5ad", 2, &["raw.h5ad", "filters drop", "-o"]);
+    place.fails("preprocess raw.h5ad -o raw.h5ad --min-genes 0 --subset", 2, &["raw.h5ad", "vary little", "-o"]);
+    place.ok("preprocess raw.h5ad -o raw.h5ad --min-genes 0 --min-cells 0 --n-top 50");
+}
+
+#[test]
+fn a_file_of_another_format_is_not_overwritten_by_an_h5ad_file() {
+    let place = Place::new();
+    std::fs::write(place.path("raw.csv"), ",G1,G2\nc1,1,2\nc2,3,4\nc3,0,5\n").expect("written");
+    place.fails("preprocess raw.csv -o raw.csv", 2, &["raw.csv", "h5ad", "-o"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub struct AnnotateOptions {
     pub query: PathBuf,
     /// Which of its cells; the output then holds these only.
     pub filter: Vec<Condition>,
-    /// h5ad file to write; may be the query itself.
+    /// h5ad file to write; may be the query itself if all cells are chosen.
     pub output: PathBuf,
     /// One line per cell.
     pub csv: Option<PathBuf>,
@@ -149,7 +149,7 @@ pub(super) struct Inputs {
 ///
 /// # Errors
 /// `Error::Run` if the run cannot be used; as [`input::read`] for the query; `Error::Usage`
-/// for a rate outside (0, 1); `Error::Io` if an output cannot be written. Outputs are written whole
+/// for a rate outside (0, 1) and for an output that is the query while `filter` leaves cells out; `Error::Io` if an output cannot be written. Outputs are written whole
 /// or not at all.
 pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn Observer) -> Result<AnnotateSummary> {
     if !(0.0..=1.0).contains(&options.min_gene_overlap) {
@@ -159,6 +159,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     if !(options.fpr > 0.0 && options.fpr < 1.0) {
         return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
     }
+    results::check_target(&options.query, &options.output, !options.filter.is_empty())?;
     let Opened { folder, state, features, trained, .. } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
     let (width, classes) = (features.width(), manifest.labels.len());

@@ -148,6 +148,7 @@ struct Corrected {
 /// `Error::Data` for a missing column, fewer than two batches, values that are no expression, cells without
 /// counts; `Error::Io` if the output cannot be written. It is written whole or not at all.
 pub fn integrate(options: &IntegrateOptions, device: &Device, observer: &mut dyn Observer) -> Result<IntegrateSummary> {
+    results::check_target(&options.input, &options.output, false)?;
     let dataset = input::read(&options.input, options.layer.as_deref(), observer)?;
     let place = format!("{}: obs", dataset.source);
     let batches = Labels::read(&dataset.obs, &options.batch_key, &place)?;
