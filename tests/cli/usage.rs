@@ -146,6 +146,9 @@ fn too_little_memory_is_exit_code_3() {
     let said = place.run("train resnet --reference ref.h5ad --label-key cell_type --out run --memory 10kB");
     assert_eq!(said.code, 3, "{}", said.stderr);
     assert!(said.error().contains("--memory"), "{}", said.stderr);
+    place.ok("train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2");
+    let said = place.fails("annotate --model run ref.h5ad -o out.h5ad --memory 1KiB", 3, &["--memory"]);
+    assert!(!said.stderr.contains("train again"), "{}", said.stderr);
 }
 
 #[test]

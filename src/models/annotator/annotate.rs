@@ -163,7 +163,7 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let Opened { folder, state, features, trained, .. } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
     let (width, classes) = (features.width(), manifest.labels.len());
-    let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, &e))?;
+    let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, e))?;
 
     let source = input::open(&options.query, options.memory, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
