@@ -107,6 +107,15 @@ fn missing_labels() {
 }
 
 #[test]
+fn a_truth_of_other_names_is_a_warning() {
+    let place = trained(|_| {});
+    place.ok(ANNOTATE);
+    let said = place.ok("evaluate out.h5ad --truth batch");
+    said.has_line(&["warning", "out.h5ad", "\"batch\" (\"one\", \"two\")", "\"NK\"", "--label-map", "--truth"]);
+    assert!(!place.ok("evaluate out.h5ad --truth cell_type").stderr.contains("warning"));
+}
+
+#[test]
 fn nan_or_negative_values() {
     for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (-2.0, "-2")] {
         let broken = |d: &mut Dataset| map_x(d, |cell, gene, v| if (cell, gene) == (7, 9) { value } else { v });
