@@ -97,6 +97,14 @@ fn a_class_with_one_cell() {
     let place = reference(|d| map_labels(d, |cell, label| if cell == 5 { "rare".into() } else { label.into() }));
     place.fails(TRAIN, 2, &["ref.h5ad", "\"rare\"", "one cell", "--hold-out"]);
     place.ok(&format!("{TRAIN} --hold-out rare"));
+    let said = place.ok("inspect ref.h5ad").stdout;
+    let lines = |part: &str| said.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(
+        lines("class \"rare\" of one cell, which train refuses; leave it out with --hold-out \"rare\""),
+        1,
+        "{said}"
+    );
+    assert!(lines("--label-key \"cell_type\" --hold-out \"rare\"") > 0, "{said}");
 }
 
 #[test]
@@ -104,6 +112,9 @@ fn missing_labels() {
     let place = reference(|d| map_labels(d, |cell, label| if cell < 3 { String::new() } else { label.into() }));
     place.fails(TRAIN, 2, &["ref.h5ad", "3 of 60 cells have no label", "cell_type"]);
     place.ok(&format!("{TRAIN} --where cell_type!="));
+    let said = place.ok("inspect ref.h5ad").stdout;
+    let problem = "3 cells have no label, which train refuses; leave them out with --where 'cell_type!='";
+    assert!(said.contains(problem), "{said}");
 }
 
 #[test]

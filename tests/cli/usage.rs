@@ -178,6 +178,7 @@ fn inspect_says_what_is_in_a_file() {
     cells::write(&place.path("ref.h5ad"), 5, 1, |_| {});
     let text = place.ok("inspect ref.h5ad").stdout;
     assert!(text.starts_with("ref.h5ad: h5ad, 20 cells x 120 genes\n") && text.contains("cell_type"), "{text}");
+    assert!(!text.contains("which train refuses"), "{text}");
     let json = place.ok("inspect ref.h5ad --json").json();
     assert_eq!((json["cells"].as_u64(), json["matrices"][0]["counts"].as_bool()), (Some(20), Some(true)));
 }
