@@ -156,7 +156,17 @@ fn normalised_data_where_counts_are_needed_and_the_reverse() {
     place.ok(ANNOTATE).has_line(&["query.h5ad: X", "log1p", "not counts"]);
     // Scaled values are neither.
     let place = trained(|d| map_x(d, |_, _, v| v - 1.0));
-    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "--layer"]);
+    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "no other matrix", "counts"]);
+    place.fails(
+        &TRAIN.replace("ref.h5ad", "query.h5ad").replace("run", "other"),
+        2,
+        &["query.h5ad: X", "no other matrix"],
+    );
+    let place = trained(|d| {
+        d.layers.push(("umis".into(), d.x.clone()));
+        map_x(d, |_, _, v| v - 1.0);
+    });
+    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "--layer may name \"umis\""]);
 }
 
 #[test]

@@ -182,7 +182,8 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let inputs = {
         let blocks = Blocks::new(source.as_ref(), &which, options.memory)?;
         let x = Chosen::new(&blocks, &rows);
-        inputs(&x, &query, &state, &features, options.min_gene_overlap, observer)?
+        inputs(&x, &query, &state, &features, options.min_gene_overlap, observer)
+            .map_err(|e| input::explain(e, &[&options.query]))?
     };
     drop(source);
     warn_of_empty(&query, &inputs, observer);

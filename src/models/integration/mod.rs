@@ -154,7 +154,8 @@ pub fn integrate(options: &IntegrateOptions, device: &Device, observer: &mut dyn
     let batches = Labels::read(&dataset.obs, &options.batch_key, &place)?;
     let labels = options.label_key.as_deref().map(|key| Labels::read(&dataset.obs, key, &place)).transpose()?;
     let reference = reference_batch(options, &batches, &place)?;
-    let Components { scores, d, genes } = prepare(&dataset, options, observer)?;
+    let Components { scores, d, genes } =
+        prepare(&dataset, options, observer).map_err(|e| input::explain(e, &[&options.input]))?;
     interrupt::check("no output was written")?;
 
     let found = match options.method {
