@@ -28,6 +28,10 @@ impl Labels {
         let values = table.column(place, column)?;
         let texts: Vec<Option<String>> = (0..values.len()).map(|row| values.text(row)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|&row| texts[row].is_none()).collect();
+        if missing.len() == texts.len() && !texts.is_empty() {
+            let what = format!("column \"{column}\" is empty, none of {} cells has a label", texts.len());
+            return Err(Error::data(place, what, "choose another column"));
+        }
         if let Some(&first) = missing.first() {
             return Err(Error::data(
                 place,
@@ -124,5 +128,9 @@ mod tests {
         );
         assert!(refused(&["a", "c", "b"]).contains("3 classes in \"cell_type\" have one cell each"));
         assert!(refused(&[]).contains("there are no cells"));
+        assert_eq!(
+            refused(&["", "nan", ""]),
+            "r.h5ad: obs: column \"cell_type\" is empty, none of 3 cells has a label; choose another column"
+        );
     }
 }

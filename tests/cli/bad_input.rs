@@ -2,7 +2,7 @@
 
 use crate::cells::{self, map_labels, map_x};
 use crate::place::{Place, files};
-use cytograd::data::{Csr, Dataset, Matrix, Table};
+use cytograd::data::{Column, Csr, Dataset, Matrix, Table};
 
 const TRAIN: &str = "train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2";
 const ANNOTATE: &str = "annotate --model run query.h5ad -o out.h5ad";
@@ -115,6 +115,9 @@ fn missing_labels() {
     let said = place.ok("inspect ref.h5ad").stdout;
     let problem = "3 cells have no label, which train refuses; leave them out with --where 'cell_type!='";
     assert!(said.contains(problem), "{said}");
+    let place = reference(|d| d.obs.set("cell_type", Column::Str(vec![String::new(); 60])).expect("sizes fit"));
+    place.fails(TRAIN, 2, &["ref.h5ad", "none of 60 cells has a label"]);
+    place.fails(&format!("{TRAIN} --where cell_type!="), 2, &["\"cell_type\"", "is empty"]);
 }
 
 #[test]
