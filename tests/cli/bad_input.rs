@@ -121,6 +121,13 @@ fn missing_labels() {
 }
 
 #[test]
+fn numbers_as_labels() {
+    let place = reference(|d| d.obs.set("total", Column::Int((0..60).collect())).expect("sizes fit"));
+    let said = place.fails(&TRAIN.replace("cell_type", "total"), 2, &["60 different values", "--label-key"]);
+    assert!(!said.stderr.contains("--hold-out"), "{}", said.stderr);
+}
+
+#[test]
 fn a_truth_of_other_names_is_a_warning() {
     let place = trained(|_| {});
     place.ok(ANNOTATE);
