@@ -143,6 +143,12 @@ pub fn preprocess(options: &Options, stage: &mut dyn FnMut(u64, &str) -> Result<
     stage(4, "principal components")?;
     let place = format!("{}: {which}", source.name());
     let n_pcs = options.n_pcs.min(cells.len().saturating_sub(1)).min(variable.len());
+    if n_pcs < options.n_pcs {
+        let (asked, cells, genes) = (options.n_pcs, cells.len(), variable.len());
+        notes.push(format!(
+            "{place}: {n_pcs} principal components, not {asked}: {cells} cells and {genes} variable genes have no more"
+        ));
+    }
     if n_pcs > 0 {
         let to = columns(genes.len(), &variable);
         let x = Derived::new(&x, variable.len(), |_, block| Ok(block.map_cols(&to, variable.len())));

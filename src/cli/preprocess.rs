@@ -1,5 +1,6 @@
 //! `cytograd preprocess`: counts to normalised values, variable genes and principal components.
 
+use super::integrate::count;
 use super::progress::duration;
 use super::{Session, output};
 use crate::analysis::preprocess::{self, Options};
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "FLAVOR", default_value = "seurat")]
     hvg: Hvg,
     /// How many variable genes
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = count)]
     n_top: usize,
     /// Choose variable genes within each level of this obs column, and merge
     #[arg(long, value_name = "COL")]

@@ -64,6 +64,9 @@ fn a_wrong_option_value_names_the_option() {
         ("devices --threads 0".to_owned(), &["--threads"]),
         ("devices --math sloppy".to_owned(), &["--math", "strict", "fast", "bf16"]),
         ("devices --memory lots".to_owned(), &["--memory", "8GiB"]),
+        (format!("{train} --device abacus"), &["--device abacus", "auto", "cpu", "cuda[:N]", "wgpu[:N]"]),
+        (format!("{train} --device cuda:first"), &["--device cuda:first", "cuda[:N]"]),
+        ("preprocess ref.h5ad -o out.h5ad --n-top 0".to_owned(), &["--n-top"]),
         (format!("{train} --epochs 0"), &["--epochs"]),
         (format!("{train} --epochs many"), &["--epochs"]),
         (format!("{train} --where cell_type"), &["--where", "COL=VALUE"]),
@@ -81,7 +84,7 @@ fn a_wrong_option_value_names_the_option() {
 fn a_device_that_is_not_there_is_exit_code_3() {
     let place = Place::new();
     cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});
-    for device in ["cuda", "cuda:1", "wgpu:99", "abacus"] {
+    for device in ["cuda", "cuda:1", "wgpu:99"] {
         let train = "train resnet --reference ref.h5ad --label-key cell_type --out run";
         place.fails(&format!("{train} --device {device}"), 3, &[device, "--device cpu"]);
     }
