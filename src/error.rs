@@ -1,8 +1,8 @@
 //! The one error type. A variant carries operands; its text says what, where and, last, what to do.
 #![forbid(unsafe_code)]
 
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 /// Shorthand used by the whole crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -30,7 +30,7 @@ pub enum Error {
     OutOfMemory { device: String, bytes: usize },
     // ---- input ----
     /// A file or folder that cannot be read or written.
-    Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    Io { path: PathBuf, action: &'static str, source: io::Error },
     /// A file that is not what it should be.
     Format { path: PathBuf, what: String, fix: String },
     /// Data that cannot be used as asked (`place` says where: a layer, a column, a cell).
@@ -63,7 +63,7 @@ impl Error {
     }
 
     /// An I/O error on `path` while doing `action` ("reading", "writing", "creating", ...).
-    pub fn io(path: impl Into<PathBuf>, action: &'static str, source: std::io::Error) -> Self {
+    pub fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
         Error::Io { path: path.into(), action, source }
     }
 
@@ -102,7 +102,7 @@ impl fmt::Display for Error {
                     "device \"{device}\": cannot hold another {bytes} bytes; use smaller batches, more --memory or another device"
                 )
             }
-            Error::Io { path, action, source } => write!(f, "{}: {action} failed: {source}", path.display()),
+            Error::Io { path, action, source } => write_io(f, path, action, source),
             Error::Format { path, what, fix } => write!(f, "{}: {what}; {fix}", path.display()),
             Error::Data { place, what, fix } => write!(f, "{place}: {what}; {fix}"),
             Error::NotCounts { place, value, cell, gene, fix } => {
@@ -115,11 +115,61 @@ impl fmt::Display for Error {
     }
 }
 
+/// The two mistakes that people make, with what to do; of anything else what the system says.
+fn write_io(f: &mut fmt::Formatter<'_>, path: &Path, action: &str, source: &io::Error) -> fmt::Result {
+    let shown = path.display();
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let to_read = action.starts_with("read") || action.starts_with("open");
+    match source.kind() {
+        io::ErrorKind::NotFound if to_read => write!(f, "{shown}: there is no such file or folder; check the path"),
+        io::ErrorKind::NotFound if !folder.exists() => {
+            write!(f, "{shown}: the folder {} does not exist; make it first", folder.display())
+        }
+        io::ErrorKind::NotADirectory if folder.is_file() => {
+            write!(f, "{shown}: {} is a file, not a folder; give another path", folder.display())
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if !to_read => {
+            write!(f, "{shown}: {action} is not allowed in the folder {}; give another path", folder.display())
+        }
+        _ => {
+            // tempfile adds the name of the temporary file, which tells nobody anything.
+            let said = source.to_string();
+            let said = said.split(" at path \"").next().unwrap_or(&said);
+            write!(f, "{shown}: {action} failed: {said}")
+        }
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_errors_say_what_to_do_and_name_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no");
+        let failed = tempfile::NamedTempFile::new_in(&missing).map(drop).unwrap_err();
+        assert_eq!(
+            Error::io(missing.join("x.h5ad"), "writing", failed).to_string(),
+            format!("{0}/x.h5ad: the folder {0} does not exist; make it first", missing.display())
+        );
+        let failed = std::fs::read(missing.join("x")).unwrap_err();
+        let said = Error::io("x", "reading", failed).to_string();
+        assert_eq!(said, "x: there is no such file or folder; check the path");
+        std::fs::write(&missing, "").unwrap();
+        let failed = tempfile::NamedTempFile::new_in(&missing).map(drop).unwrap_err();
+        let said = Error::io(missing.join("x.h5ad"), "writing", failed).to_string();
+        assert!(said.ends_with("/no is a file, not a folder; give another path"), "{said}");
+        let failed = io::Error::other("Disk quota exceeded at path \"/tmp/.x8v4hzY.part\"");
+        assert_eq!(Error::io("x", "writing", failed).to_string(), "x: writing failed: Disk quota exceeded");
     }
 }

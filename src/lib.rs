@@ -20,7 +20,7 @@
 //! 1  kernel        what can be launched: parameters, buffers, summation order
 //!    backend       the six methods of a device
 //!    data          files to sparse matrices and tables
-//! 0  error  math  rng
+//! 0  error  math  rng  paths
 //! ```
 //!
 //! # The numeric contract
@@ -46,6 +46,7 @@ pub mod kernel;
 pub mod math;
 pub mod models;
 pub mod nn;
+pub mod paths;
 pub mod plots;
 pub mod reference;
 pub mod report;

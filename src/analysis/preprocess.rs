@@ -17,6 +17,7 @@ use crate::data::preprocess::{
 use crate::data::source::{self, Source, Which};
 use crate::data::{Column, Csr, Dataset, Dense, Entry, Matrix, Memory, RowStore, Value, results};
 use crate::error::{Error, Result};
+use crate::paths;
 use std::path::{Path, PathBuf};
 
 mod quality;
@@ -87,6 +88,7 @@ pub const STAGES: u64 = 6;
 /// if no cell or gene is left; `Error::Io` if the output cannot be written. On any error what stood
 /// at the output is untouched.
 pub fn preprocess(options: &Options, stage: &mut dyn FnMut(u64, &str) -> Result<()>) -> Result<Summary> {
+    results::check_target(&options.input, &options.output, false)?;
     stage(0, "reading")?;
     let opened = source::open_within(&options.input, options.memory)?;
     let source = opened.as_ref();
@@ -103,6 +105,12 @@ pub fn preprocess(options: &Options, stage: &mut dyn FnMut(u64, &str) -> Result<
     if cells.is_empty() || genes.is_empty() {
         let what = format!("no cell has {} genes, or no gene is in {} cells", options.min_genes, options.min_cells);
         return Err(Error::data(&frame.source, what, "lower --min-genes and --min-cells"));
+    }
+    let all = cells.len() == cells_before && genes_dropped == 0 && !options.subset;
+    if !all && paths::same(&options.input, &options.output) {
+        let lost = if options.subset { "genes that vary little" } else { "cells and genes that the filters drop" };
+        let what = format!("{} is both input and output, and the {lost} would be lost", options.output.display());
+        return Err(Error::usage(what, "give -o another path"));
     }
     quality.describe(&mut frame)?;
     frame = frame.select_obs(&cells).select_vars(&genes);
@@ -135,6 +143,12 @@ pub fn preprocess(options: &Options, stage: &mut dyn FnMut(u64, &str) -> Result<
     stage(4, "principal components")?;
     let place = format!("{}: {which}", source.name());
     let n_pcs = options.n_pcs.min(cells.len().saturating_sub(1)).min(variable.len());
+    if n_pcs < options.n_pcs {
+        let (asked, cells, genes) = (options.n_pcs, cells.len(), variable.len());
+        notes.push(format!(
+            "{place}: {n_pcs} principal components, not {asked}: {cells} cells and {genes} variable genes have no more"
+        ));
+    }
     if n_pcs > 0 {
         let to = columns(genes.len(), &variable);
         let x = Derived::new(&x, variable.len(), |_, block| Ok(block.map_cols(&to, variable.len())));

@@ -6,6 +6,7 @@ use crate::data::select::Condition;
 use crate::error::Result;
 use crate::models::annotator::{AnnotateOptions, AnnotateSummary, Score, annotate};
 use crate::models::run::Observer;
+use crate::paths;
 use crate::report::pipeline::Figures;
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub struct Args {
     /// File with the cells to label: h5ad, 10x HDF5 or MatrixMarket folder, loom, CSV or TSV
     #[arg(value_name = "QUERY")]
     query: PathBuf,
-    /// h5ad file to write; may be QUERY itself
+    /// h5ad file to write; may be QUERY itself, but not with --where
     #[arg(short, long, value_name = "OUT.h5ad")]
     output: PathBuf,
     /// Only cells with this value in this column (or COL!=VALUE); repeat for more. The output holds
@@ -71,6 +72,13 @@ fn score(name: &str) -> std::result::Result<Score, String> {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    let mut outputs = vec![("-o", args.output.as_path())];
+    outputs.extend(args.csv.as_deref().map(|path| ("--csv", path)));
+    outputs.extend(args.summary.as_deref().map(|path| ("--summary", path)));
+    outputs.extend(args.pipeline.outputs());
+    // -o may be the query: cells keep what they had.
+    paths::check_outputs(&outputs, &[], Some(&args.model))?;
+    paths::check_outputs(&outputs[1..], &[("the query", &args.query)], None)?;
     let device = session.common.device()?;
     let options = AnnotateOptions {
         filter: args.filter.clone(),

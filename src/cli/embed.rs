@@ -6,6 +6,7 @@ use crate::analysis::embed::{EmbedOptions, embed};
 use crate::analysis::tsne::TsneConfig;
 use crate::error::Result;
 use crate::models::run::{Observer, interrupt};
+use crate::paths;
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ fn at_least_one(text: &str) -> std::result::Result<f64, &'static str> {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let started = Instant::now();
+    paths::check_outputs(&[("-o", &args.output)], &[], None)?;
     let Method::Tsne = args.method;
     let tsne = TsneConfig { perplexity: args.perplexity, seed: session.common.seed, ..TsneConfig::default() };
     let options =

@@ -4,8 +4,10 @@ use super::{Session, output};
 use crate::analysis::evaluation::{Annotations, Evaluation};
 use crate::data::label_map::LabelMap;
 use crate::data::select::{self, Condition};
+use crate::data::table::list_names;
 use crate::data::{Column, Table, Value, h5ad};
 use crate::error::{Error, Result};
+use crate::models::run::Observer;
 use std::path::{Path, PathBuf};
 
 /// Compare the annotations in a file with true labels
@@ -31,10 +33,33 @@ pub struct Args {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let evaluation = evaluate(&args.file, &args.truth, args.label_map.as_deref(), &args.conditions)?;
+    if let Some(text) = nothing_known(&evaluation, args) {
+        session.progress.warn(&text);
+        session.progress.close();
+    }
     if session.common.json {
         return output::print_json(&output::to_json(&evaluation)?);
     }
     output::print(&evaluation.to_string())
+}
+
+/// What to say where no true label is one of the model's: a wrong column, or another vocabulary.
+fn nothing_known(evaluation: &Evaluation, args: &Args) -> Option<String> {
+    if evaluation.cells == 0 || evaluation.known_cells > 0 {
+        return None;
+    }
+    let few = |names: &[String]| {
+        let more = if names.len() > 3 { ", ..." } else { "" };
+        format!("{}{more}", list_names(&names[..names.len().min(3)]))
+    };
+    Some(format!(
+        "{}: no label in \"{}\" ({}) is one of the model's ({}), so there is no accuracy; map them with --label-map, \
+         or give another column as --truth",
+        args.file.display(),
+        args.truth,
+        few(&evaluation.confusion.types),
+        few(&evaluation.confusion.labels)
+    ))
 }
 
 /// Judges the annotations of the cells that fulfil the conditions.

@@ -5,6 +5,7 @@ use super::{Session, output};
 use crate::error::Result;
 use crate::models::annotator::{GenerateOptions, GenerateSummary, generate};
 use crate::models::run::Observer;
+use crate::paths;
 use std::path::PathBuf;
 
 /// Draw cells of every class from a trained model
@@ -34,6 +35,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    paths::check_outputs(&[("-o", &args.output)], &[], Some(&args.model))?;
     let device = session.common.device()?;
     let options = GenerateOptions {
         genes: args.genes,

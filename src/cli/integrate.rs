@@ -5,6 +5,7 @@ use crate::analysis::harmony::HarmonyConfig;
 use crate::error::Result;
 use crate::models::integration::{IntegrateOptions, IntegrateSummary, Method, integrate};
 use crate::models::run::Observer;
+use crate::paths;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -60,6 +61,7 @@ pub(super) fn count(text: &str) -> std::result::Result<usize, &'static str> {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    paths::check_outputs(&[("-o", &args.output)], &[], None)?;
     let device = session.common.device()?;
     let method = match args.method {
         MethodName::Harmony => Method::Harmony,

@@ -1,11 +1,13 @@
 //! `cytograd preprocess`: counts to normalised values, variable genes and principal components.
 
+use super::integrate::count;
 use super::progress::duration;
 use super::{Session, output};
 use crate::analysis::preprocess::{self, Options};
 use crate::data::preprocess::Flavor;
 use crate::error::Result;
 use crate::models::run::{Observer, interrupt};
+use crate::paths;
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
@@ -40,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "FLAVOR", default_value = "seurat")]
     hvg: Hvg,
     /// How many variable genes
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = count)]
     n_top: usize,
     /// Choose variable genes within each level of this obs column, and merge
     #[arg(long, value_name = "COL")]
@@ -83,6 +85,7 @@ impl Hvg {
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let started = Instant::now();
+    paths::check_outputs(&[("-o", &args.output)], &[], None)?;
     let options = Options {
         input: args.input.clone(),
         output: args.output.clone(),

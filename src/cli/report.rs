@@ -3,6 +3,7 @@
 use super::{Session, output};
 use crate::error::{Error, Result};
 use crate::models::run::{Observer, write_whole};
+use crate::paths::{self, Named};
 use crate::report::pipeline::{self, Figures};
 use crate::report::{ReportOptions, cells::Cells, report};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,12 @@ fn custom_content(text: &str) -> std::result::Result<PathBuf, &'static str> {
 }
 
 impl Pipeline {
+    /// The files that were asked for.
+    pub fn outputs(&self) -> impl Iterator<Item = Named<'_>> {
+        let multiqc = self.multiqc.as_deref().map(|path| ("--multiqc", path));
+        multiqc.into_iter().chain(self.versions.as_deref().map(|path| ("--versions", path)))
+    }
+
     /// Writes what was asked for; the sample is named by `file`.
     pub fn write(&self, file: &Path, figures: &Figures) -> Result<()> {
         if let Some(path) = &self.multiqc {
@@ -79,12 +86,16 @@ impl Pipeline {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
-    let device = session.common.device()?;
+    if args.pipeline.multiqc.is_some() && args.annotated.is_none() {
+        return Err(Error::usage("--multiqc without a file", "name the annotated file by --annotated FILE.h5ad"));
+    }
     let figures = match &args.figures {
         _ if args.no_figures => None,
         Some(folder) => Some(folder.clone()),
         None => Some(beside(&args.output)),
     };
+    check_outputs(args, figures.as_deref())?;
+    let device = session.common.device()?;
     let options = ReportOptions {
         annotated: args.annotated.clone(),
         truth: args.truth.clone(),
@@ -97,10 +108,7 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let summary = report(&options, &device, &mut session.progress)?;
     match (&args.annotated, &args.pipeline.multiqc) {
         (Some(file), Some(_)) => args.pipeline.write(file, &Figures::from(&Cells::read(file, None, None)?))?,
-        (None, Some(_)) => {
-            return Err(Error::usage("--multiqc without a file", "name the annotated file by --annotated FILE.h5ad"));
-        }
-        (_, None) => args.pipeline.write_versions()?,
+        _ => args.pipeline.write_versions()?,
     }
     session.progress.close();
     if session.common.json {
@@ -109,6 +117,16 @@ pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let single = summary.figures_in.map_or(String::new(), |folder| format!(", singly in {}", folder.display()));
     session.progress.note(&format!("{}: {} figures{single}", summary.output.display(), summary.figures.len()));
     Ok(())
+}
+
+/// A page may stand in the run folder, but not in the place of a file of the run.
+fn check_outputs(args: &Args, figures: Option<&Path>) -> Result<()> {
+    let of_run = ["manifest.json", "model.safetensors", "log.jsonl", "rehearsal.json"].map(|name| args.run.join(name));
+    let mut inputs: Vec<Named> = of_run.iter().map(|path| ("a file of the run", path.as_path())).collect();
+    inputs.extend(args.annotated.as_deref().map(|path| ("the annotated file", path)));
+    let outputs: Vec<Named> = std::iter::once(("-o", args.output.as_path())).chain(args.pipeline.outputs()).collect();
+    paths::check_outputs(&outputs, &inputs, None)?;
+    figures.map_or(Ok(()), paths::check_folder)
 }
 
 /// `report.html` to `report_figures`.

@@ -40,6 +40,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
+    results::check_target(&args.input, &args.output, !args.conditions.is_empty())?;
     let opened = source::open(&args.input)?;
     let place = format!("{}: obs", opened.name());
     let mut obs = opened.obs().clone();

@@ -3,13 +3,14 @@
 use super::data::Data;
 use super::{Session, output, rehearse};
 use crate::error::Result;
+use crate::models::annotator::input::explain;
 use crate::models::annotator::rehearse::{RehearseOptions, anew};
 use crate::models::annotator::{Method, Preparation, Profile, TrainOptions, TrainSummary, train};
 use crate::models::run::Observer;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Train an annotator on a labelled reference
 ///
@@ -106,7 +107,9 @@ impl Args {
 pub fn run(args: &Args, session: &mut Session) -> Result<()> {
     let device = session.common.device()?;
     let options = args.options(session);
-    let mut summary = train(&options, &device, &mut session.progress)?;
+    let files: Vec<&Path> = std::iter::once(&*options.reference).chain(options.query.as_deref()).collect();
+    let trained = train(&options, &device, &mut session.progress);
+    let mut summary = trained.map_err(|e| explain(e, &files))?;
     tell(&summary, session);
     let mut rehearsal = None;
     if args.rehearse {

@@ -6,6 +6,9 @@
 use super::table::{Table, list_names};
 use crate::error::{Error, Result};
 
+/// Fewer classes than this are taken for labels, however few cells they have.
+const LARGE: usize = 20;
+
 /// Classes of the cells; every cell has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
@@ -28,6 +31,10 @@ impl Labels {
         let values = table.column(place, column)?;
         let texts: Vec<Option<String>> = (0..values.len()).map(|row| values.text(row)).collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|&row| texts[row].is_none()).collect();
+        if missing.len() == texts.len() && !texts.is_empty() {
+            let what = format!("column \"{column}\" is empty, none of {} cells has a label", texts.len());
+            return Err(Error::data(place, what, "choose another column"));
+        }
         if let Some(&first) = missing.first() {
             return Err(Error::data(
                 place,
@@ -61,6 +68,12 @@ impl Labels {
                 return Err(Error::data(place, what, "at least two classes are needed, choose another --label-key"));
             }
             _ => {}
+        }
+        if self.classes.len() > LARGE && 2 * self.classes.len() > self.codes.len() {
+            let (classes, cells) = (self.classes.len(), self.codes.len());
+            let what =
+                format!("\"{column}\" has {classes} different values in {cells} cells, so these are hardly labels");
+            return Err(Error::data(place, what, "choose another --label-key"));
         }
         let lonely: Vec<&str> =
             (0..self.classes.len()).filter(|&c| self.counts[c] == 1).map(|c| self.classes[c].as_str()).collect();
@@ -124,5 +137,15 @@ mod tests {
         );
         assert!(refused(&["a", "c", "b"]).contains("3 classes in \"cell_type\" have one cell each"));
         assert!(refused(&[]).contains("there are no cells"));
+        assert_eq!(
+            refused(&["", "nan", ""]),
+            "r.h5ad: obs: column \"cell_type\" is empty, none of 3 cells has a label; choose another column"
+        );
+        let numbers: Vec<String> = (0..30).map(|i| format!("0.{}", i % 28)).collect();
+        assert_eq!(
+            refused(&numbers.iter().map(String::as_str).collect::<Vec<_>>()),
+            "r.h5ad: obs: \"cell_type\" has 28 different values in 30 cells, so these are hardly labels; \
+             choose another --label-key"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Files to sparse matrices and tables; knows no tensors.
 //!
-//! May use: `error`, `rng`, `math` (floor 0), rayon, the HDF5 library. The pieces, in the order in
+//! May use: `error`, `rng`, `math`, `paths` (floor 0), rayon, the HDF5 library. The pieces, in the order in
 //! which a run meets them: [`open`] looks at a file's content ([`mod@format`]) and gives a [`Source`] of
 //! [`Csr`] matrices and [`Table`]s, whatever the format ([`h5ad`], [`tenx`], [`loom`],
 //! [`delimited`]); [`select`] chooses cells; [`check`] says what a matrix holds and what is wrong,

@@ -9,7 +9,7 @@ use super::columns::{self, Candidate};
 use super::memory::Memory;
 use super::names::gene_names;
 use super::source::{Source, Stored, Which};
-use super::table::{Column, Table};
+use super::table::{Column, Table, list_names};
 use crate::error::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -170,6 +170,7 @@ impl Overview {
         let gene_names = name_reports(var);
         let species = gene_names.iter().find_map(|n| n.species.clone());
         let likely_labels = columns::labels(obs);
+        problems.extend(trainable(&likely_labels).into_iter().flat_map(untrainable).map(|(problem, _)| problem));
         Ok(Overview {
             file: source.name().into(),
             format: source.format().into(),
@@ -284,6 +285,31 @@ fn column_report(name: &str, column: &Column) -> ColumnReport {
     report
 }
 
+/// The column that is proposed for training.
+fn trainable(labels: &[Candidate]) -> Option<&Candidate> {
+    labels.iter().find(|c| c.n_levels >= 2)
+}
+
+/// What training refuses in a column of labels, and the options that leave it out.
+fn untrainable(labels: &Candidate) -> Vec<(String, String)> {
+    let column = &labels.column;
+    let mut list = Vec::new();
+    if labels.missing > 0 {
+        let option = format!("--where '{column}!='");
+        let what = format!("obs column \"{column}\": {} cells have no label", labels.missing);
+        list.push((format!("{what}, which train refuses; leave them out with {option}"), option));
+    }
+    let lonely: Vec<&str> = labels.levels.iter().filter(|(_, n)| *n == 1).map(|(label, _)| label.as_str()).collect();
+    if !lonely.is_empty() {
+        let option = lonely.iter().map(|label| format!("--hold-out \"{label}\"")).collect::<Vec<_>>().join(" ");
+        let (classes, them) = if lonely.len() == 1 { ("class", "it") } else { ("classes", "them") };
+        let what =
+            format!("obs column \"{column}\": {classes} {} of one cell, which train refuses", list_names(&lonely));
+        list.push((format!("{what}; leave {them} out with {option}"), option));
+    }
+    list
+}
+
 /// Which commands can use the file as it is, and with which matrix.
 fn uses(source: &dyn Source, seen: &[(Which, Description)], labels: &[Candidate], obs: &Table) -> Vec<Use> {
     let option = |which: &Which| match which {
@@ -298,13 +324,18 @@ fn uses(source: &dyn Source, seen: &[(Which, Description)], labels: &[Candidate]
     };
     let usable = counts.clone().or_else(|| find(expression));
     let none = "no matrix holds counts or log-normalised values".to_owned();
-    let trainable = labels.iter().find(|c| c.n_levels >= 2);
+    let trainable = trainable(labels);
     let mut list = Vec::new();
     for model in ["clams", "jem", "resnet"] {
         let how = match (&usable, trainable) {
             (None, _) => Err(none.clone()),
             (Some(_), None) => Err("no column of obs looks like labels; give yours with --label-key".into()),
-            (Some(layer), Some(label)) => Ok(format!("--label-key \"{}\" {layer}", label.column).trim().to_owned()),
+            (Some(layer), Some(label)) => {
+                let mut options = vec![format!("--label-key \"{}\"", label.column)];
+                options.extend(untrainable(label).into_iter().map(|(_, option)| option));
+                options.extend(Some(layer.clone()).filter(|layer| !layer.is_empty()));
+                Ok(options.join(" "))
+            }
         };
         list.push((format!("train {model}"), how));
     }

@@ -1,7 +1,7 @@
 //! Results beside what was there: a copy of an h5ad file with additions, a new h5ad file for a query
 //! of any other format.
 //!
-//! May use: `error`, the readers and the writer.
+//! May use: `error`, `paths`, the readers and the writer.
 #![forbid(unsafe_code)]
 
 use super::annotated::Dataset;
@@ -12,8 +12,30 @@ use super::h5ad::{self, Additions, Stepwise};
 use super::memory::Memory;
 use super::source;
 use crate::error::{Error, Result};
+use crate::paths;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+
+/// Fails if a result at `target` would take the place of more of `source` than it holds: of the cells
+/// that `--where` leaves out (`chosen`), or of a file of another format.
+///
+/// # Errors
+/// `Error::Usage`.
+pub fn check_target(source: &Path, target: &Path, chosen: bool) -> Result<()> {
+    if !paths::same(source, target) {
+        return Ok(());
+    }
+    let shown = target.display();
+    if chosen {
+        let what = format!("{shown} is both input and output, and the cells that --where leaves out would be lost");
+        return Err(Error::usage(what, "give -o another path"));
+    }
+    if source.is_dir() || detect(source)? != Format::H5ad {
+        let what = format!("{shown} is both input and output, and the output is h5ad, which the input is not");
+        return Err(Error::usage(what, "give -o another path"));
+    }
+    Ok(())
+}
 
 /// Writes `additions` beside the content of `source` to the h5ad file `target`; of the given cells
 /// only, if `rows` are given (ascending, no repeats). Returns what had to be changed, in words.

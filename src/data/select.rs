@@ -54,6 +54,10 @@ pub fn rows(table: &Table, conditions: &[Condition], place: &str) -> Result<Vec<
         let column = table.column(place, name)?;
         let texts: Vec<String> = (0..column.len()).map(|row| column.text(row).unwrap_or_default()).collect();
         let mine = || conditions.iter().filter(|c| c.column == name);
+        if mine().any(|c| c.negated && c.value.is_empty()) && texts.iter().all(String::is_empty) && !texts.is_empty() {
+            let what = "is empty, no cell has an entry";
+            return Err(Error::data(format!("{place} column \"{name}\""), what, "choose another column"));
+        }
         for condition in mine() {
             if !texts.contains(&condition.value) {
                 let mut levels = texts.clone();
@@ -87,6 +91,7 @@ mod tests {
         let mut table = Table::new((0..6).map(|i| i.to_string()).collect());
         let tech = Categorical::from_strings(&["v1", "v2", "v3", "v1", "v2", "v3"]);
         table.set("tech", Column::Categorical(tech)).unwrap();
+        table.set("void", Column::Str(vec![String::new(); 6])).unwrap();
         table.set("n", Column::Int(vec![1, 1, 1, 2, 2, 2])).unwrap();
         table
     }
@@ -111,8 +116,12 @@ mod tests {
             text(&["tech=v9"]),
             "q.h5ad: obs column \"tech\": no cell has the value \"v9\"; the column has \"v1\", \"v2\", \"v3\""
         );
-        assert_eq!(text(&["chem=v1"]), "q.h5ad: obs: no column \"chem\"; it has \"tech\", \"n\"");
+        assert_eq!(text(&["chem=v1"]), "q.h5ad: obs: no column \"chem\"; it has \"tech\", \"void\", \"n\"");
         assert_eq!(text(&["tech=v1", "tech!=v1"]), "q.h5ad: obs: no cell fulfils tech=v1 and tech!=v1; ask for less");
+        assert_eq!(
+            text(&["void!="]),
+            "q.h5ad: obs column \"void\": is empty, no cell has an entry; choose another column"
+        );
         assert!("tech".parse::<Condition>().is_err() && "=x".parse::<Condition>().is_err());
     }
 }

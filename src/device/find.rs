@@ -83,16 +83,17 @@ pub fn verify(accelerator: &Accelerator) -> Result<Option<String>> {
 
 /// Opens an accelerator: `cuda`, `cuda:1`, `wgpu`.
 pub(super) fn open(name: &str, math: Math) -> Result<Device> {
+    let unknown = || Error::usage(format!("--device {name}"), "give auto, cpu, cuda[:N] or wgpu[:N], as in cuda:1");
     let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
     let (kind, index) = match name.split_once(':') {
         None => (name, 0),
         Some((kind, number)) => match number.parse() {
             Ok(index) => (kind, index),
-            Err(_) => return Err(refuse(format!("\"{number}\" is not the number of a device"))),
+            Err(_) => return Err(unknown()),
         },
     };
     if !KINDS.contains(&kind) {
-        return Err(refuse("no such device".into()));
+        return Err(unknown());
     }
     backend(kind, index, math)
         .map_err(|e| e.unwrap_or_else(|| refuse(format!("this build has no {kind} backend"))))

@@ -2,7 +2,7 @@
 
 use crate::cells::{self, map_labels, map_x};
 use crate::place::{Place, files};
-use cytograd::data::{Csr, Dataset, Matrix, Table};
+use cytograd::data::{Column, Csr, Dataset, Matrix, Table};
 
 const TRAIN: &str = "train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2";
 const ANNOTATE: &str = "annotate --model run query.h5ad -o out.h5ad";
@@ -97,6 +97,14 @@ fn a_class_with_one_cell() {
     let place = reference(|d| map_labels(d, |cell, label| if cell == 5 { "rare".into() } else { label.into() }));
     place.fails(TRAIN, 2, &["ref.h5ad", "\"rare\"", "one cell", "--hold-out"]);
     place.ok(&format!("{TRAIN} --hold-out rare"));
+    let said = place.ok("inspect ref.h5ad").stdout;
+    let lines = |part: &str| said.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(
+        lines("class \"rare\" of one cell, which train refuses; leave it out with --hold-out \"rare\""),
+        1,
+        "{said}"
+    );
+    assert!(lines("--label-key \"cell_type\" --hold-out \"rare\"") > 0, "{said}");
 }
 
 #[test]
@@ -104,6 +112,28 @@ fn missing_labels() {
     let place = reference(|d| map_labels(d, |cell, label| if cell < 3 { String::new() } else { label.into() }));
     place.fails(TRAIN, 2, &["ref.h5ad", "3 of 60 cells have no label", "cell_type"]);
     place.ok(&format!("{TRAIN} --where cell_type!="));
+    let said = place.ok("inspect ref.h5ad").stdout;
+    let problem = "3 cells have no label, which train refuses; leave them out with --where 'cell_type!='";
+    assert!(said.contains(problem), "{said}");
+    let place = reference(|d| d.obs.set("cell_type", Column::Str(vec![String::new(); 60])).expect("sizes fit"));
+    place.fails(TRAIN, 2, &["ref.h5ad", "none of 60 cells has a label"]);
+    place.fails(&format!("{TRAIN} --where cell_type!="), 2, &["\"cell_type\"", "is empty"]);
+}
+
+#[test]
+fn numbers_as_labels() {
+    let place = reference(|d| d.obs.set("total", Column::Int((0..60).collect())).expect("sizes fit"));
+    let said = place.fails(&TRAIN.replace("cell_type", "total"), 2, &["60 different values", "--label-key"]);
+    assert!(!said.stderr.contains("--hold-out"), "{}", said.stderr);
+}
+
+#[test]
+fn a_truth_of_other_names_is_a_warning() {
+    let place = trained(|_| {});
+    place.ok(ANNOTATE);
+    let said = place.ok("evaluate out.h5ad --truth batch");
+    said.has_line(&["warning", "out.h5ad", "\"batch\" (\"one\", \"two\")", "\"NK\"", "--label-map", "--truth"]);
+    assert!(!place.ok("evaluate out.h5ad --truth cell_type").stderr.contains("warning"));
 }
 
 #[test]
@@ -136,7 +166,17 @@ fn normalised_data_where_counts_are_needed_and_the_reverse() {
     place.ok(ANNOTATE).has_line(&["query.h5ad: X", "log1p", "not counts"]);
     // Scaled values are neither.
     let place = trained(|d| map_x(d, |_, _, v| v - 1.0));
-    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "--layer"]);
+    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "no other matrix", "counts"]);
+    place.fails(
+        &TRAIN.replace("ref.h5ad", "query.h5ad").replace("run", "other"),
+        2,
+        &["query.h5ad: X", "no other matrix"],
+    );
+    let place = trained(|d| {
+        d.layers.push(("umis".into(), d.x.clone()));
+        map_x(d, |_, _, v| v - 1.0);
+    });
+    place.fails(ANNOTATE, 2, &["query.h5ad: X", "negative", "--layer may name \"umis\""]);
 }
 
 #[test]
@@ -211,7 +251,8 @@ fn an_unwritable_folder() {
     std::fs::write(place.path("file"), "not a folder").expect("written");
     place.fails(&TRAIN.replace("--out run", "--out file/run"), 1, &["file/run"]);
     place.fails(&ANNOTATE.replace("out.h5ad", "file/out.h5ad"), 1, &["file/out.h5ad"]);
-    place.fails(&ANNOTATE.replace("out.h5ad", "nowhere/out.h5ad"), 1, &["nowhere/out.h5ad"]);
+    let missing = &["nowhere/out.h5ad", "the folder nowhere does not exist; make it first"];
+    place.fails(&ANNOTATE.replace("out.h5ad", "nowhere/out.h5ad"), 1, missing);
     place.fails("preprocess ref.h5ad -o nowhere/out.h5ad", 1, &["nowhere/out.h5ad"]);
 }
 

@@ -7,6 +7,7 @@ mod bench;
 mod cells;
 mod experiment;
 mod formats;
+mod outputs;
 mod place;
 mod preprocess;
 mod split;

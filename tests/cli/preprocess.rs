@@ -48,6 +48,7 @@ fn preprocess_filters_chooses_scales_and_subsets() {
         assert_eq!(out.matrix(Some("counts")).expect("counts").n_cols() as u64, genes);
     }
     place.fails("preprocess raw.h5ad -o out.h5ad --min-genes 1000", 2, &["raw.h5ad", "--min-genes"]);
+    place.ok("preprocess raw.h5ad -o few.h5ad --n-top 30 --n-pcs 200").has_line(&["30 principal components, not 200"]);
     place.fails("preprocess raw.h5ad -o out.h5ad --batch-key lane", 2, &["lane", "batch"]);
 }
 

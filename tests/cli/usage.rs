@@ -64,6 +64,9 @@ fn a_wrong_option_value_names_the_option() {
         ("devices --threads 0".to_owned(), &["--threads"]),
         ("devices --math sloppy".to_owned(), &["--math", "strict", "fast", "bf16"]),
         ("devices --memory lots".to_owned(), &["--memory", "8GiB"]),
+        (format!("{train} --device abacus"), &["--device abacus", "auto", "cpu", "cuda[:N]", "wgpu[:N]"]),
+        (format!("{train} --device cuda:first"), &["--device cuda:first", "cuda[:N]"]),
+        ("preprocess ref.h5ad -o out.h5ad --n-top 0".to_owned(), &["--n-top"]),
         (format!("{train} --epochs 0"), &["--epochs"]),
         (format!("{train} --epochs many"), &["--epochs"]),
         (format!("{train} --where cell_type"), &["--where", "COL=VALUE"]),
@@ -81,7 +84,7 @@ fn a_wrong_option_value_names_the_option() {
 fn a_device_that_is_not_there_is_exit_code_3() {
     let place = Place::new();
     cells::write(&place.path("ref.h5ad"), 20, 1, |_| {});
-    for device in ["cuda", "cuda:1", "wgpu:99", "abacus"] {
+    for device in ["cuda", "cuda:1", "wgpu:99"] {
         let train = "train resnet --reference ref.h5ad --label-key cell_type --out run";
         place.fails(&format!("{train} --device {device}"), 3, &[device, "--device cpu"]);
     }
@@ -146,6 +149,9 @@ fn too_little_memory_is_exit_code_3() {
     let said = place.run("train resnet --reference ref.h5ad --label-key cell_type --out run --memory 10kB");
     assert_eq!(said.code, 3, "{}", said.stderr);
     assert!(said.error().contains("--memory"), "{}", said.stderr);
+    place.ok("train resnet --reference ref.h5ad --label-key cell_type --out run --epochs 2");
+    let said = place.fails("annotate --model run ref.h5ad -o out.h5ad --memory 1KiB", 3, &["--memory"]);
+    assert!(!said.stderr.contains("train again"), "{}", said.stderr);
 }
 
 #[test]
@@ -175,6 +181,7 @@ fn inspect_says_what_is_in_a_file() {
     cells::write(&place.path("ref.h5ad"), 5, 1, |_| {});
     let text = place.ok("inspect ref.h5ad").stdout;
     assert!(text.starts_with("ref.h5ad: h5ad, 20 cells x 120 genes\n") && text.contains("cell_type"), "{text}");
+    assert!(!text.contains("which train refuses"), "{text}");
     let json = place.ok("inspect ref.h5ad --json").json();
     assert_eq!((json["cells"].as_u64(), json["matrices"][0]["counts"].as_bool()), (Some(20), Some(true)));
 }

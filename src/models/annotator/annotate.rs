@@ -32,7 +32,7 @@ pub struct AnnotateOptions {
     pub query: PathBuf,
     /// Which of its cells; the output then holds these only.
     pub filter: Vec<Condition>,
-    /// h5ad file to write; may be the query itself.
+    /// h5ad file to write; may be the query itself if all cells are chosen.
     pub output: PathBuf,
     /// One line per cell.
     pub csv: Option<PathBuf>,
@@ -149,7 +149,7 @@ pub(super) struct Inputs {
 ///
 /// # Errors
 /// `Error::Run` if the run cannot be used; as [`input::read`] for the query; `Error::Usage`
-/// for a rate outside (0, 1); `Error::Io` if an output cannot be written. Outputs are written whole
+/// for a rate outside (0, 1) and for an output that is the query while `filter` leaves cells out; `Error::Io` if an output cannot be written. Outputs are written whole
 /// or not at all.
 pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn Observer) -> Result<AnnotateSummary> {
     if !(0.0..=1.0).contains(&options.min_gene_overlap) {
@@ -159,10 +159,11 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     if !(options.fpr > 0.0 && options.fpr < 1.0) {
         return Err(Error::usage(format!("--fpr {}", options.fpr), "give a rate between 0 and 1, as in 0.05"));
     }
+    results::check_target(&options.query, &options.output, !options.filter.is_empty())?;
     let Opened { folder, state, features, trained, .. } = Opened::open(&options.model, device)?;
     let manifest = folder.manifest();
     let (width, classes) = (features.width(), manifest.labels.len());
-    let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, &e))?;
+    let familiarity = Familiarity::load(&state, width, classes).map_err(|e| unusable(&options.model, e))?;
 
     let source = input::open(&options.query, options.memory, observer)?;
     let layer = match (options.layer.as_deref(), manifest.preprocessing["layer"].as_str()) {
@@ -181,7 +182,8 @@ pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn O
     let inputs = {
         let blocks = Blocks::new(source.as_ref(), &which, options.memory)?;
         let x = Chosen::new(&blocks, &rows);
-        inputs(&x, &query, &state, &features, options.min_gene_overlap, observer)?
+        inputs(&x, &query, &state, &features, options.min_gene_overlap, observer)
+            .map_err(|e| input::explain(e, &[&options.query]))?
     };
     drop(source);
     warn_of_empty(&query, &inputs, observer);

@@ -3,6 +3,7 @@
 
 use super::cells::Expression;
 use crate::data::check::{self, Content, Names};
+use crate::data::table::list_names;
 use crate::data::{Csr, Dataset, Matrix, Memory, RowBlocks, Source, Which, source};
 use crate::error::{Error, Result};
 use crate::models::run::Observer;
@@ -27,6 +28,33 @@ pub fn open(path: &Path, memory: Memory, observer: &mut dyn Observer) -> Result<
     let opened = source::open_within(path, memory)?;
     opened.notes().iter().for_each(|note| observer.note(&format!("{}: {note}", opened.name())));
     Ok(opened)
+}
+
+/// What to do about scaled values, as far as the values alone tell.
+const SCALED: &str = "give counts or log-normalised values";
+
+/// The error of scaled values with the matrices that its file has besides; `files` are those that were read.
+pub fn explain(error: Error, files: &[&Path]) -> Error {
+    let Error::Data { place, what, fix } = error else { return error };
+    if fix != SCALED {
+        return Error::Data { place, what, fix };
+    }
+    for file in files {
+        // It was read before; where it is gone since, the error stays as it is.
+        let Ok(source) = source::open(file) else { continue };
+        let Some(matrix) = place.strip_prefix(source.name()).and_then(|rest| rest.strip_prefix(": ")) else { continue };
+        let others: Vec<String> = source::layer_names(source.as_ref())
+            .into_iter()
+            .filter(|name| matrix != name && matrix != format!("layer \"{name}\""))
+            .collect();
+        let fix = if others.is_empty() {
+            format!("the file has no other matrix, {SCALED} in another file")
+        } else {
+            format!("{SCALED}; --layer may name {}", list_names(&others))
+        };
+        return Error::Data { place, what, fix };
+    }
+    Error::Data { place, what, fix }
 }
 
 /// Cells and genes of a matrix without its values: they are all zero.
@@ -100,7 +128,7 @@ pub fn judge(x: &dyn RowBlocks, expression: &Expression) -> Result<Judged> {
                 "value {} at cell {cell}, gene {gene} is negative, so the matrix is scaled or corrected",
                 entry.value
             ),
-            "give counts or log-normalised values, for instance with --layer counts",
+            SCALED,
         ));
     }
     let logged = match seen.content {

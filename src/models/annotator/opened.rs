@@ -26,9 +26,9 @@ impl Opened {
         let folder = RunFolder::open(path)?;
         let manifest = folder.manifest();
         let settings: Settings = serde_json::from_value(manifest.configuration["settings"].clone())
-            .map_err(|e| unusable(path, &Error::Argument { op: "settings", what: e.to_string() }))?;
+            .map_err(|e| unusable(path, Error::Argument { op: "settings", what: e.to_string() }))?;
         let state = folder.model()?;
-        let unusable = |e: Error| unusable(path, &e);
+        let unusable = |e: Error| unusable(path, e);
         let features = FeatureModel::load(&state, &manifest.genes).map_err(unusable)?;
         let method = Method::from_name(&manifest.model).map_err(unusable)?;
         let (width, classes) = (features.width(), manifest.labels.len());
@@ -37,8 +37,11 @@ impl Opened {
     }
 }
 
-/// The run is whole, but this program can't use it.
-pub(super) fn unusable(path: &Path, why: &Error) -> Error {
+/// The run is whole, but this program can't use it; what the device lacks is not the run's fault.
+pub(super) fn unusable(path: &Path, why: Error) -> Error {
+    if matches!(why, Error::OutOfMemory { .. } | Error::Device { .. } | Error::Interrupted { .. }) {
+        return why;
+    }
     Error::Run {
         path: path.to_owned(),
         what: format!("cannot be used ({why})"),

@@ -148,12 +148,14 @@ struct Corrected {
 /// `Error::Data` for a missing column, fewer than two batches, values that are no expression, cells without
 /// counts; `Error::Io` if the output cannot be written. It is written whole or not at all.
 pub fn integrate(options: &IntegrateOptions, device: &Device, observer: &mut dyn Observer) -> Result<IntegrateSummary> {
+    results::check_target(&options.input, &options.output, false)?;
     let dataset = input::read(&options.input, options.layer.as_deref(), observer)?;
     let place = format!("{}: obs", dataset.source);
     let batches = Labels::read(&dataset.obs, &options.batch_key, &place)?;
     let labels = options.label_key.as_deref().map(|key| Labels::read(&dataset.obs, key, &place)).transpose()?;
     let reference = reference_batch(options, &batches, &place)?;
-    let Components { scores, d, genes } = prepare(&dataset, options, observer)?;
+    let Components { scores, d, genes } =
+        prepare(&dataset, options, observer).map_err(|e| input::explain(e, &[&options.input]))?;
     interrupt::check("no output was written")?;
 
     let found = match options.method {
