@@ -149,8 +149,8 @@ pub(super) struct Inputs {
 ///
 /// # Errors
 /// `Error::Run` if the run cannot be used; as [`input::read`] for the query; `Error::Usage`
-/// for a rate outside (0, 1) and for an output that is the query while `filter` leaves cells out; `Error::Io` if an output cannot be written. Outputs are written whole
-/// or not at all.
+/// for a rate outside (0, 1) and for an output that is the query while `filter` leaves cells out;
+/// `Error::Io` if an output cannot be written. Outputs are written whole or not at all.
 pub fn annotate(options: &AnnotateOptions, device: &Device, observer: &mut dyn Observer) -> Result<AnnotateSummary> {
     if !(0.0..=1.0).contains(&options.min_gene_overlap) {
         let what = format!("--min-gene-overlap {}", options.min_gene_overlap);

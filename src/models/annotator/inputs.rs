@@ -14,7 +14,7 @@ use crate::data::select;
 use crate::error::{Error, Result};
 use crate::models::ebm::Model;
 use crate::models::run::Observer;
-use std::path::Path;
+use crate::paths;
 
 /// What was read.
 pub(super) struct Inputs {
@@ -47,7 +47,7 @@ impl Inputs {
                 return Err(Error::usage("--query-where without --query", "give the query file too"));
             }
             None => None,
-            Some(path) if same_file(path, &options.reference) => {
+            Some(path) if paths::same(path, &options.reference) => {
                 let place = format!("{}: obs", dataset.source);
                 let rows = query_rows_beside(&dataset.obs, &options.filter, &options.query_filter, &place)?;
                 Some(Query::new(&dataset, &rows, None, batch_key)?)
@@ -174,12 +174,5 @@ pub(super) fn names_are_unique(dataset: &Dataset, observer: &mut dyn Observer) {
             "{}: {repeated} cell names occur more than once; results go by position, make the names unique",
             dataset.source
         ));
-    }
-}
-
-pub(super) fn same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
     }
 }

@@ -22,6 +22,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::models::ebm::{Cells, EbmConfig, Select};
 use crate::models::run::Observer;
+use crate::paths;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -296,7 +297,7 @@ fn truth(options: &TrainOptions, observer: &mut dyn Observer) -> Result<Vec<Opti
     if let Some(map) = &options.label_map {
         LabelMap::read(map)?.apply(&mut obs, &options.label_key, &place)?;
     }
-    let rows = match inputs::same_file(path, &options.reference) {
+    let rows = match paths::same(path, &options.reference) {
         true => query_rows_beside(&obs, &options.filter, &options.query_filter, &place)?,
         false => select::rows(&obs, &options.query_filter, &place)?,
     };
