@@ -108,6 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("run")).unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
         std::fs::write(at("run/manifest.json"), "{}").unwrap();
         std::fs::write(at("q"), "").unwrap();
         let check = |a: &str, b: &str| {
@@ -119,10 +120,10 @@ mod tests {
         assert!(said("x", "run/../x").starts_with("-o and --csv are the same file"));
         assert!(said("x", "q").contains("is the query, which would be lost"));
         assert!(said("x", "run/log.jsonl").contains("is inside the run folder"));
-        assert!(said("run", "y").contains("is a folder"));
+        assert!(said("sub", "y").contains("is a folder"));
         assert!(said("no/x", "y").contains("does not exist"));
         assert!(check_folder(&at("q/figures")).is_err());
         check_folder(&at("new/figures")).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left");
     }
 }

@@ -83,7 +83,10 @@ pub fn verify(accelerator: &Accelerator) -> Result<Option<String>> {
 
 /// Opens an accelerator: `cuda`, `cuda:1`, `wgpu`.
 pub(super) fn open(name: &str, math: Math) -> Result<Device> {
-    let unknown = || Error::usage(format!("--device {name}"), "give auto, cpu, cuda[:N] or wgpu[:N], as in cuda:1");
+    let unknown = || {
+        let what = format!("--device {name}: no such kind of device");
+        Error::usage(what, "give auto, cpu, cuda[:N] or wgpu[:N], as in cuda:1")
+    };
     let refuse = |why: String| Error::Device { device: name.into(), why, fix: "use --device cpu".into() };
     let (kind, index) = match name.split_once(':') {
         None => (name, 0),
