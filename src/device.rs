@@ -386,11 +386,15 @@ mod tests {
     }
 
     #[test]
-    fn missing_devices_are_device_errors() {
-        for name in ["cuda:99", "cuda:x", "wgpu:99", "tpu"] {
-            let error = Device::open(name, 1).expect_err("no such device here");
-            assert_eq!(error.exit_code(), 3);
-            assert!(error.to_string().contains("--device cpu"), "{error}");
+    fn missing_devices_are_device_errors_and_unknown_names_usage_errors() {
+        let error = |name: &str| Device::open(name, 1).expect_err("no such device here");
+        for name in ["cuda:99", "wgpu:99"] {
+            assert_eq!(error(name).exit_code(), 3);
+            assert!(error(name).to_string().contains("--device cpu"), "{}", error(name));
+        }
+        for name in ["cuda:x", "tpu"] {
+            assert_eq!(error(name).exit_code(), 2);
+            assert!(error(name).to_string().contains("give auto, cpu, cuda[:N] or wgpu[:N]"), "{}", error(name));
         }
     }
 }
