@@ -249,7 +249,7 @@ fn files_that_are_no_h5ad_are_named_as_what_they_are() {
     let _turn = alone();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("x.h5ad");
-    assert!(said(&path, None).contains("reading failed"));
+    assert!(said(&path, None).contains("there is no such file"));
     std::fs::write(&path, "cell,gene\n1,2\n").unwrap();
     assert!(said(&path, None).ends_with("not an HDF5 file; give an .h5ad file"));
     std::fs::write(&path, [0x1f, 0x8b, 8, 0, 0]).unwrap();

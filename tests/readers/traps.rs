@@ -264,5 +264,5 @@ fn labels_and_batches_are_pointed_out() {
 /// What is not there is one line.
 #[test]
 fn a_missing_file_is_one_line() {
-    assert!(refused(Path::new("/nowhere/x.h5ad")).contains("reading failed"));
+    assert!(refused(Path::new("/nowhere/x.h5ad")).contains("there is no such file"));
 }
