@@ -45,8 +45,12 @@ pub fn add_to_copy(source: &Path, target: &Path, additions: &Additions, rows: Op
         Some(rows) if old => {
             // Renewed first, so that choosing cells meets today's encodings only.
             let whole = Draft::new(target)?;
-            let renewed = copied(source, target, &whole, &writer)?;
-            converted = modernise(&place, &writer, &renewed)?;
+            let renewer = whole.writer();
+            let renewed = copied(source, target, &whole, &renewer)?;
+            converted = modernise(&place, &renewer, &renewed)?;
+            // What this file could not take would be read back as zeros.
+            renewed.flush().map_err(|e| renewer.failed(e))?;
+            renewer.check()?;
             let copy = draft.create()?;
             subset::copy_rows(&place, &renewed, &writer, &copy, rows)?;
             copy
